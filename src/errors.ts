@@ -1,0 +1,87 @@
+/**
+ * The one catalogue of what can go wrong. Every room throws `MicroVmError` with one of these codes; users test
+ * `error.code`, never the words of the message.
+ */
+
+/** Every code with what it means. The codes are stable; the README's table is checked against this object. */
+export const errorCodes = {
+  InvalidArgument: "An input is missing, of the wrong type or out of range.",
+  Io: "A file or directory could not be read or written.",
+  RvfNotFound: "There is no file at `rvfPath`.",
+  RvfInvalid: "The file is not an intact RVF: empty, cut short, damaged, or something else.",
+  NoKernelSegment: "The RVF is intact but carries no kernel to boot.",
+  KernelUnsupported: "The RVF carries a kernel in a form that cannot be booted here (named in the message).",
+  KernelDamaged: "The kernel's bytes do not match the hashes stored with them.",
+  KernelExtraction: "The kernel could not be taken out of the RVF.",
+  TempFile: "A working file could not be made.",
+  MemoryTooSmall: "`memoryMb` is below what the kernel asks for.",
+  QemuNotFound: "No QEMU binary for the guest's architecture was found.",
+  QemuSpawn: "QEMU could not be started.",
+  QemuExited: "QEMU, or the guest in it, ended before the VM was ready.",
+  KvmRequired: "The kernel asks for KVM, which is not usable on this host.",
+  Timeout: "The guest did not answer in time.",
+  Qmp: "QEMU's monitor refused a command or broke the protocol.",
+  QmpIo: "QEMU's monitor could not be reached or the connection broke.",
+  PortInUse: "A host port is taken by another process.",
+  VmNotFound: "No VM with this id or name is recorded on this host.",
+  VmNotRunning: "The VM is recorded, but its process is gone.",
+  VmBusy: "Another process is working on this VM right now.",
+  GuestHttp: "The guest's HTTP API refused a request or answered something else than expected.",
+  Cancelled: "The operation was stopped on request.",
+  ApplianceBuild: "The bootable image could not be built.",
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface MicroVmErrorOptions {
+  /** What to do next, as one sentence or one command. */
+  hint?: string;
+  /** What was seen: the console's last lines, QEMU's stderr, an exit status. Shown below the message. */
+  evidence?: string;
+  /** The underlying error. */
+  cause?: unknown;
+  /** The `MicroVm` input the error is about, so that Pulumi can point at it. */
+  property?: string;
+}
+
+const brand = Symbol.for("pulumi-microvm.MicroVmError");
+
+/**
+ * The error of every room. The provider runs in a process of its own and may load another copy of this package,
+ * so `instanceof` goes by a registered symbol instead of the class's identity.
+ */
+export class MicroVmError extends Error {
+  readonly code: ErrorCode;
+  readonly hint?: string;
+  readonly evidence?: string;
+  readonly property?: string;
+
+  constructor(code: ErrorCode, message: string, options: MicroVmErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "MicroVmError";
+    this.code = code;
+    if (options.hint !== undefined) this.hint = options.hint;
+    if (options.evidence !== undefined) this.evidence = options.evidence;
+    if (options.property !== undefined) this.property = options.property;
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && brand in value;
+  }
+}
+
+/** The whole story for a person: `CODE: message`, then the evidence indented, then what to do. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof MicroVmError)) return error instanceof Error ? error.message : String(error);
+  const parts = [`${error.code}: ${error.message}`];
+  if (error.evidence) parts.push(error.evidence.trimEnd().replace(/^/gm, "  | "));
+  if (error.hint) parts.push(error.hint);
+  return parts.join("\n");
+}
+
+/** The `code` of a Node system error (`ENOENT`, ...), or undefined for anything else. */
+export function systemErrorCode(error: unknown): string | undefined {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
+}
