@@ -1,0 +1,28 @@
+/**
+ * What host and guest agree on: names, lines and kernel command line keys. `guest/init/src/contract.rs` holds the
+ * guest's half; a test compares the two.
+ */
+
+/** virtio-serial port that only the guest writes; on the host it is a plain file, so a write never blocks. */
+export const READY_PORT = "org.microvm.ready.0";
+
+/** `ready <nonce>`: the store is open and the listener accepts. Nothing but this VM's guest knows the nonce. */
+export const READY_LINE = "ready";
+
+/** `fatal <reason>`: the guest cannot serve and is about to power off; the reason is for the user. */
+export const FATAL_LINE = "fatal";
+
+/** Kernel command line key of the nonce that the ready line repeats. */
+export const NONCE_KEY = "microvm.nonce";
+
+/** Kernel command line key of the TCP port the guest's HTTP server listens on (the seed's key). */
+export const PORT_KEY = "rvf.port";
+
+/** QEMU's user network as slirp lays it out: the guest's address, its prefix and the gateway. */
+export const GUEST_ADDRESS = "10.0.2.15";
+export const GUEST_PREFIX = 24;
+export const GUEST_GATEWAY = "10.0.2.2";
+
+/** Guest ports of the seed's contract: HTTP when the RVF names none, and SSH. */
+export const DEFAULT_API_PORT = 8080;
+export const SSH_PORT = 2222;
