@@ -1,0 +1,86 @@
+/** A manifest's payload: the state of the store and the directory of its segments. Vectors are never touched. */
+import { MAX_SEGMENTS, checkContent, readSegmentHeader, typeName } from "./segment.js";
+import type { SegmentHeader } from "./segment.js";
+import { readLength, type Source } from "./source.js";
+
+export interface DirectoryEntry {
+  id: bigint;
+  /** Where the segment's header starts in the file. */
+  offset: number;
+  payloadLength: number;
+  type: number;
+}
+
+export interface Manifest {
+  segment: SegmentHeader;
+  epoch: number;
+  dimension: number;
+  /** Vectors that were written, deleted ones included. Only a number from the file: never allocate by it. */
+  totalVectors: bigint;
+  deletedVectors: number;
+  metric: string;
+  directory: DirectoryEntry[];
+  /** Whether a content hash stood for these bytes. */
+  hashed: boolean;
+}
+
+const FIXED_BYTES = 22;
+const ENTRY_BYTES = 25;
+const metrics = ["l2", "inner_product", "cosine"];
+
+/** Reads and checks the manifest in a segment; undefined if its bytes do not match its hash or contradict themselves. */
+export async function readManifest(source: Source, segment: SegmentHeader): Promise<Manifest | undefined> {
+  const { start, length } = segment.payload;
+  if (length < FIXED_BYTES + 4) return undefined;
+  const { outcome } = await checkContent(source, segment);
+  if (outcome === "mismatch" || outcome === "unknown") return undefined;
+
+  const fixed = await source.at(start, FIXED_BYTES);
+  const count = fixed.readUInt32LE(14);
+  const directoryEnd = FIXED_BYTES + ENTRY_BYTES * count;
+  if (count > MAX_SEGMENTS || directoryEnd + 4 > length) return undefined;
+  const entries = await source.at(start + FIXED_BYTES, ENTRY_BYTES * count);
+  const deletedVectors = (await source.at(start + directoryEnd, 4)).readUInt32LE();
+  if (directoryEnd + 4 + 8 * deletedVectors > length) return undefined;
+
+  const metric = fixed.readUInt8(19);
+  return {
+    segment,
+    epoch: fixed.readUInt32LE(0),
+    dimension: fixed.readUInt16LE(4),
+    totalVectors: fixed.readBigUInt64LE(6),
+    deletedVectors,
+    metric: metrics[metric] ?? `unknown (${metric})`,
+    directory: Array.from({ length: count }, (_, index) => parseEntry(entries, ENTRY_BYTES * index)),
+    hashed: outcome === "match",
+  };
+}
+
+function parseEntry(bytes: Buffer, at: number): DirectoryEntry {
+  return {
+    id: bytes.readBigUInt64LE(at),
+    offset: readLength(bytes, at + 8),
+    payloadLength: readLength(bytes, at + 16),
+    type: bytes.readUInt8(at + 24),
+  };
+}
+
+/** The header that a directory entry names, or undefined if the file holds something else there. */
+export async function segmentOf(source: Source, entry: DirectoryEntry): Promise<SegmentHeader | undefined> {
+  const segment = await readSegmentHeader(source, entry.offset);
+  const same =
+    segment?.id === entry.id &&
+    segment.type === entry.type &&
+    segment.payload.length === entry.payloadLength &&
+    entry.offset + entry.payloadLength < source.size;
+  return same ? segment : undefined;
+}
+
+/** The directory's entries that do not name what the file holds, in words. */
+export async function mismatches(source: Source, { directory }: Manifest): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of directory)
+    if (!(await segmentOf(source, entry)))
+      found.push(`segment ${entry.id} (${typeName(entry.type)}) at byte ${entry.offset}`);
+  return found;
+}

@@ -1,0 +1,155 @@
+/** Random and streamed access to one regular file, in memory that does not grow with the file. */
+import { constants, type BigIntStats } from "node:fs";
+import { open, stat, type FileHandle } from "node:fs/promises";
+import { MicroVmError, systemErrorCode, type ErrorCode } from "../errors.js";
+
+/** Bytes of a file: `length` from `start` on. */
+export interface ByteRange {
+  start: number;
+  length: number;
+}
+
+/** A length or offset from the file. Beyond 2^53 no file reaches, so such a value becomes Infinity and fits nowhere. */
+export function readLength(bytes: Buffer, at: number): number {
+  const value = bytes.readBigUInt64LE(at);
+  return value > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(value);
+}
+
+export interface Source {
+  readonly path: string;
+  /** The file's length when it was opened, bytes. */
+  readonly size: number;
+  /** The bytes of a small range; throws the subject's error when the file ends before it. */
+  at(start: number, length: number): Promise<Buffer>;
+  /** A range in pieces. A piece is overwritten by the next one: use it before asking on. */
+  stream(range: ByteRange): AsyncGenerator<Buffer>;
+  /** Whether the file's length or modification time is another one than when it was opened. */
+  changed(): Promise<boolean>;
+}
+
+/** What a path is for: it decides which error and which input a problem is reported with. */
+export type Subject = "rvf" | "image";
+
+const subjects: Record<Subject, { name: string; property: string; missing: ErrorCode; invalid: ErrorCode }> =
+  {
+    rvf: { name: "RVF", property: "rvfPath", missing: "RvfNotFound", invalid: "RvfInvalid" },
+    image: {
+      name: "kernel image",
+      property: "kernelPath",
+      missing: "InvalidArgument",
+      invalid: "InvalidArgument",
+    },
+  };
+
+/** Small reads are served from one window, so that walking over headers costs few system calls. */
+const WINDOW = 16 * 1024;
+const CHUNK = 1024 * 1024;
+
+/** Opens the file at `path`, hands it to `use` and closes it whatever happens. */
+export async function withSource<T>(
+  path: string,
+  subject: Subject,
+  use: (source: Source) => Promise<T>,
+): Promise<T> {
+  const handle = await openRegular(path, subject);
+  try {
+    return await use(await sourceOf(handle, path, subject));
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openRegular(path: string, subject: Subject): Promise<FileHandle> {
+  try {
+    refuseIrregular(await stat(path, { bigint: true }), path, subject);
+    // A FIFO put there since would make a blocking open wait for a writer for ever.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      refuseIrregular(await handle.stat({ bigint: true }), path, subject);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    return handle;
+  } catch (error) {
+    throw openError(error, path, subject);
+  }
+}
+
+function refuseIrregular(stats: BigIntStats, path: string, subject: Subject): void {
+  if (stats.isFile()) return;
+  const { name, property, invalid } = subjects[subject];
+  const what = stats.isDirectory()
+    ? "a directory"
+    : stats.isFIFO()
+      ? "a named pipe"
+      : stats.isSocket()
+        ? "a socket"
+        : "a device";
+  throw new MicroVmError(invalid, `"${path}" is ${what}; the ${name} must be a regular file.`, { property });
+}
+
+function openError(error: unknown, path: string, subject: Subject): MicroVmError {
+  if (error instanceof MicroVmError) return error;
+  const { name, property, missing } = subjects[subject];
+  const code = systemErrorCode(error);
+  if (code === "ENOENT" || code === "ENOTDIR")
+    return new MicroVmError(missing, `There is no file at "${path}".`, { property, cause: error });
+  return new MicroVmError("Io", `The ${name} "${path}" cannot be read (${code ?? String(error)}).`, {
+    property,
+    cause: error,
+  });
+}
+
+async function sourceOf(handle: FileHandle, path: string, subject: Subject): Promise<Source> {
+  const { name, property, invalid } = subjects[subject];
+  const opened = await handle.stat({ bigint: true });
+  const size = Number(opened.size);
+
+  /** Fills `target` from `position`; the file's own end is the only reason for less. */
+  const fill = async (target: Buffer, position: number): Promise<Buffer> => {
+    let filled = 0;
+    while (filled < target.length) {
+      const { bytesRead } = await handle
+        .read(target, filled, target.length - filled, position + filled)
+        .catch((error: unknown) => {
+          throw openError(error, path, subject);
+        });
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return target.subarray(0, filled);
+  };
+
+  const complete = (bytes: Buffer, start: number, length: number): Buffer => {
+    if (bytes.length === length) return bytes;
+    const message = `The ${name} "${path}" ends at byte ${start + bytes.length}, within what it should hold.`;
+    throw new MicroVmError(invalid, message, { property });
+  };
+
+  let window: Buffer = Buffer.alloc(0);
+  let windowStart = 0;
+  return {
+    path,
+    size,
+    async at(start, length) {
+      if (start < windowStart || start + length > windowStart + window.length) {
+        window = await fill(Buffer.alloc(Math.max(WINDOW, length)), start);
+        windowStart = start;
+      }
+      const from = start - windowStart;
+      return complete(window.subarray(from, from + length), start, length);
+    },
+    async *stream({ start, length }) {
+      const buffer = Buffer.alloc(Math.min(CHUNK, length));
+      for (let done = 0; done < length; done += buffer.length) {
+        const wanted = Math.min(buffer.length, length - done);
+        yield complete(await fill(buffer.subarray(0, wanted), start + done), start + done, wanted);
+      }
+    },
+    async changed() {
+      const now = await handle.stat({ bigint: true });
+      return now.size !== opened.size || now.mtimeNs !== opened.mtimeNs;
+    },
+  };
+}
