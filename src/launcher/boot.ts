@@ -1,0 +1,167 @@
+/** One generation of a VM from a prepared kernel to the first HTTP answer, by the accelerator that really works. */
+import { randomBytes, randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { connectQmp, hostForwards } from "../qmp/index.js";
+import { MicroVmError } from "../errors.js";
+import { SSH_PORT } from "../appliance/contract.js";
+import { acceleratorChoices, kvmRequired, type AcceleratorChoice } from "./accelerator.js";
+import { hasContent } from "./console.js";
+import { planQemu } from "./plan.js";
+import { assertPortFree } from "./ports.js";
+import type { Preparation } from "./prepare.js";
+import { waitReady } from "./ready.js";
+import { generationFiles, qmpSocketPath, writeRecord, type Generation, type VmRecord } from "./record.js";
+import { shutdownProcess } from "./shutdown.js";
+import { spawnQemu } from "./spawn.js";
+import { hostTscKhz } from "./tsc.js";
+
+/** Under KVM the first console output comes within a second; a silent guest is one that KVM does not run. */
+const kvmFirstSignMs = 10_000;
+
+export interface Progress {
+  /** Called with one short line for each step and each thing worth knowing. */
+  onProgress?: ((text: string) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Boots the record's spec as its next generation and returns the record as it then stands on disk. When it throws, no
+ * process of that generation is left, and the record still says `creating`.
+ */
+export async function boot(record: VmRecord, preparation: Preparation, progress: Progress): Promise<VmRecord> {
+  const { kernel } = preparation;
+  const choices = await acceleratorChoices({ ...kernel, enableKvm: record.spec.enableKvm });
+  for (;;) {
+    const choice = choices.shift()!;
+    progress.onProgress?.(`starting QEMU ${preparation.qemu.version} (${choice.accelerator})`);
+    const attempt = await prepareGeneration(record, preparation, choice);
+    try {
+      return await bring(attempt, preparation, progress);
+    } catch (error) {
+      await shutdownProcess(attempt, { from: "quit" });
+      if (choice.accelerator !== "kvm" || !(await isAcceleratorsFault(error, attempt))) throw error;
+      const reason = (error as MicroVmError).message;
+      if (kernel.requiresKvm) throw kvmRequired(reason, (error as MicroVmError).evidence);
+      choices[0]!.reason = `KVM failed on this host: ${reason}`;
+      progress.onProgress?.(choices[0]!.reason);
+      await rm(generationFiles(record.vmId, attempt.generation.number).dir, { recursive: true, force: true });
+    }
+  }
+}
+
+/** A guest that never wrote a byte did not get to run; whatever else goes wrong is not the accelerator's doing. */
+async function isAcceleratorsFault(error: unknown, { vmId, generation }: Attempt): Promise<boolean> {
+  if (!(error instanceof MicroVmError) || !["QemuExited", "Timeout", "QemuSpawn"].includes(error.code)) return false;
+  return !(await hasContent(generationFiles(vmId, generation.number).console));
+}
+
+type Attempt = VmRecord & { generation: Generation };
+
+/** Writes down what is about to be started, before it is. */
+async function prepareGeneration(
+  record: VmRecord,
+  { kernel, qemu }: Preparation,
+  { accelerator, reason }: AcceleratorChoice,
+): Promise<Attempt> {
+  const number = (record.generation?.number ?? 0) + 1;
+  const attempt: Attempt = {
+    ...record,
+    phase: "creating",
+    generation: {
+      number,
+      uuid: randomUUID(),
+      nonce: randomBytes(16).toString("hex"),
+      qmpSocket: qmpSocketPath(record.vmId, number),
+      qemuVersion: qemu.version,
+      kernelSha256: kernel.sha256,
+      kernelIntegrity: kernel.integrity,
+      accelerator,
+      acceleratorReason: reason,
+      startedAt: new Date().toISOString(),
+      // Ports that were chosen once are kept.
+      boundApiPort: record.generation?.boundApiPort,
+      boundSshPort: record.generation?.boundSshPort,
+    },
+  };
+  await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
+  await writeRecord(attempt);
+  return attempt;
+}
+
+async function bring(attempt: Attempt, preparation: Preparation, progress: Progress): Promise<VmRecord> {
+  const { vmId, spec, generation } = attempt;
+  const { signal, onProgress } = progress;
+  const files = generationFiles(vmId, generation.number);
+  const ports: Ports = {
+    apiPort: await portToBind(spec.apiPort, generation.boundApiPort, "apiPort"),
+    sshPort: spec.sshPort === undefined ? undefined : await portToBind(spec.sshPort, generation.boundSshPort, "sshPort"),
+  };
+  const { argv } = planQemu({
+    spec: { ...spec, ...ports },
+    ...preparation,
+    ...generation,
+    tscKhz: await hostTscKhz(),
+    vmId,
+    files,
+  });
+  const spawned = performance.now();
+  const pid = await spawnQemu({ argv, files, ...generation, signal });
+  const bound = await boundPorts(generation.qmpSocket, ports, preparation.kernel.guestApiPort);
+  const running: Attempt = { ...attempt, generation: { ...generation, pid, ...bound } };
+  await writeRecord(running);
+
+  onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
+  await waitReady({
+    files,
+    ...generation,
+    pid,
+    url: apiUrl(bound.boundApiPort),
+    timeoutMs: spec.readyTimeoutSeconds * 1000,
+    firstSignMs: generation.accelerator === "kvm" ? kvmFirstSignMs : undefined,
+    signal,
+  });
+  const bootMillis = Math.round(performance.now() - spawned);
+  const ready: Attempt = { ...running, phase: "ready", generation: { ...running.generation, bootMillis } };
+  await writeRecord(ready);
+  return ready;
+}
+
+export const apiUrl = (port: number): string => `http://127.0.0.1:${port}`;
+
+/** The port to forward: the one asked for or, where that is 0, the former generation's as long as it is free. */
+async function portToBind(wanted: number, kept: number | undefined, key: "apiPort" | "sshPort"): Promise<number> {
+  if (wanted === 0 && kept !== undefined) {
+    const free = await assertPortFree(kept, key).then(
+      () => true,
+      () => false,
+    );
+    return free ? kept : 0;
+  }
+  await assertPortFree(wanted, key);
+  return wanted;
+}
+
+interface Ports {
+  apiPort: number;
+  sshPort?: number | undefined;
+}
+
+/** What the ports came to be: QEMU lets the kernel choose for 0, so that nobody can take it in between. */
+async function boundPorts(
+  qmpSocket: string,
+  { apiPort, sshPort }: Ports,
+  guestApiPort: number,
+): Promise<{ boundApiPort: number; boundSshPort?: number | undefined }> {
+  if (apiPort !== 0 && sshPort !== 0) return { boundApiPort: apiPort, boundSshPort: sshPort };
+  await using monitor = await connectQmp(qmpSocket);
+  const forwards = await hostForwards(monitor);
+  const hostPortOf = (guestPort: number) => {
+    const found = forwards.find((forward) => forward.guestPort === guestPort)?.hostPort;
+    if (found === undefined) throw new MicroVmError("Qmp", `QEMU does not forward a port to the guest's ${guestPort}`);
+    return found;
+  };
+  return {
+    boundApiPort: hostPortOf(guestApiPort),
+    boundSshPort: sshPort === undefined ? undefined : hostPortOf(SSH_PORT),
+  };
+}

@@ -1,0 +1,54 @@
+/** What a launch would run, without running it. The files it names stay valid: they lie in the cache. */
+import { acceleratorChoices, type Accelerator } from "./accelerator.js";
+import { planQemu } from "./plan.js";
+import { prepare } from "./prepare.js";
+import { generationFiles, qmpSocketPath } from "./record.js";
+import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
+import { hostTscKhz } from "./tsc.js";
+
+export interface DryRun {
+  /** QEMU and its arguments. Id, uuid and nonce are placeholders: a launch draws its own. */
+  argv: string[];
+  kernelPath: string;
+  initramfsPath?: string;
+  cmdline: string;
+  /** The first one a launch would try. */
+  accelerator: Accelerator;
+  memoryMb: number;
+  vcpus: number;
+  apiPort: number;
+  spec: VmSpec;
+  warnings: string[];
+}
+
+export async function dryRun(config: VmSpecInput): Promise<DryRun> {
+  const spec = parseSpec(config);
+  const { kernel, qemu, warnings } = await prepare(spec);
+  const [choice] = await acceleratorChoices({ ...kernel, enableKvm: spec.enableKvm });
+  const accelerator = choice!.accelerator;
+  const vmId = "dry-run";
+  const { argv, cmdline } = planQemu({
+    spec,
+    kernel,
+    qemu,
+    accelerator,
+    tscKhz: await hostTscKhz(),
+    vmId,
+    uuid: "00000000-0000-0000-0000-000000000000",
+    nonce: "0",
+    files: generationFiles(vmId, 1),
+    qmpSocket: qmpSocketPath(vmId, 1),
+  });
+  return {
+    argv,
+    kernelPath: kernel.kernelPath,
+    ...(kernel.initramfsPath !== undefined && { initramfsPath: kernel.initramfsPath }),
+    cmdline,
+    accelerator,
+    memoryMb: spec.memoryMb,
+    vcpus: spec.vcpus,
+    apiPort: spec.apiPort,
+    spec,
+    warnings,
+  };
+}

@@ -1,0 +1,82 @@
+/** A VM as an object: what `launch` and `attach` give. It holds nothing but the id; every call looks at the live VM. */
+import { query, type Neighbour, type QueryOptions } from "../client/index.js";
+import { MicroVmError } from "../errors.js";
+import { apiUrl, type Progress } from "./boot.js";
+import { createVm, destroyVm, type CreateOptions } from "./lifecycle.js";
+import { findVmProcess } from "./process.js";
+import { waitReady } from "./ready.js";
+import { findRecord, generationFiles, readRecord, type Generation, type VmRecord } from "./record.js";
+import { shutdownProcess, type ShutdownReport } from "./shutdown.js";
+import type { VmSpecInput } from "./spec.js";
+import { statusOfRecord, type VmStatus } from "./status.js";
+
+/**
+ * Leaving an `await using` block stops the VM and removes its files, as dropping the seed's handle does. A handle that is just
+ * forgotten leaves the VM running: it can be found again with `attach`.
+ */
+export interface MicroVmHandle extends AsyncDisposable {
+  readonly vmId: string;
+  readonly pid: number;
+  readonly apiPort: number;
+  readonly sshPort: number | undefined;
+  readonly qmpSocket: string;
+  readonly url: string;
+  /** Waits until the guest answers HTTP. Throws Timeout, QemuExited or VmNotRunning. */
+  waitReady(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>;
+  /** The `k` nearest neighbours of the vector, nearest first. */
+  query(vector: ArrayLike<number>, k: number, options?: QueryOptions): Promise<Neighbour[]>;
+  status(): Promise<VmStatus>;
+  /** Powers the guest down; QMP quit, SIGTERM and SIGKILL follow where it does not obey. The record stays. */
+  shutdown(): Promise<ShutdownReport>;
+  /** Ends QEMU at once. */
+  kill(): Promise<ShutdownReport>;
+  /** Shuts down and removes every file of the VM. */
+  destroy(options?: Progress): Promise<ShutdownReport>;
+}
+
+/** Boots the RVF's kernel and returns once the guest answers. When it throws, nothing of the VM is left. */
+export async function launch(config: VmSpecInput, options: CreateOptions = {}): Promise<MicroVmHandle> {
+  const { vmId } = await createVm(config, options);
+  return await attach(vmId);
+}
+
+/** A handle for a VM that this or another process started, by id or name. Throws VmNotFound or VmNotRunning. */
+export async function attach(idOrName: string): Promise<MicroVmHandle> {
+  const record = await findRecord(idOrName);
+  const { generation } = record;
+  const pid = generation && (await processOf(record, generation));
+  if (generation === undefined || pid === undefined) throw await notRunning(record);
+  const { vmId } = record;
+  const url = apiUrl(generation.boundApiPort ?? 0);
+  return {
+    vmId,
+    pid,
+    apiPort: generation.boundApiPort ?? 0,
+    sshPort: generation.boundSshPort,
+    qmpSocket: generation.qmpSocket,
+    url,
+    waitReady: async ({ timeoutMs = record.spec.readyTimeoutSeconds * 1000, signal } = {}) => {
+      if ((await processOf(record, generation)) === undefined) throw await notRunning(record);
+      await waitReady({ files: generationFiles(vmId, generation.number), ...generation, pid, url, timeoutMs, signal });
+    },
+    query: async (vector, k, queryOptions) => {
+      if ((await processOf(record, generation)) === undefined) throw await notRunning(record);
+      return await query(url, vector, k, queryOptions);
+    },
+    status: async () => await statusOfRecord((await readRecord(vmId)) ?? record),
+    shutdown: async () => await shutdownProcess(record),
+    kill: async () => await shutdownProcess(record, { from: "sigkill" }),
+    destroy: async (progress) => await destroyVm(vmId, progress),
+    [Symbol.asyncDispose]: async () => void (await destroyVm(vmId)),
+  };
+}
+
+const processOf = async ({ vmId }: VmRecord, { uuid, number }: Generation) =>
+  await findVmProcess(uuid, generationFiles(vmId, number).pidFile);
+
+async function notRunning(record: VmRecord): Promise<MicroVmError> {
+  const { status, consoleLog } = await statusOfRecord(record);
+  return new MicroVmError("VmNotRunning", `${record.vmId} is not running: ${status}`, {
+    hint: `Its console is in ${consoleLog}. \`microvm stop ${record.vmId}\` removes what is left of it.`,
+  });
+}

@@ -1,0 +1,19 @@
+/**
+ * The launcher owns a VM's life on this host: it checks, plans, spawns, waits, watches and stops. This is the library
+ * (`pulumi-microvm/launcher`); the Pulumi provider and the command stand on the same functions.
+ */
+export { launch, attach, type MicroVmHandle } from "./handle.js";
+export { createVm, updateVm, destroyVm, describeShutdown, type CreateOptions } from "./lifecycle.js";
+export { statusOf, statusOfRecord, type VmStatus } from "./status.js";
+export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";
+export { checkRequirements, type RequirementsReport } from "./requirements.js";
+export { dryRun, type DryRun } from "./dry-run.js";
+export { findQemu, type Arch } from "./qemu.js";
+export { kvmAvailable } from "./accelerator.js";
+export { examine } from "./prepare.js";
+export { assertPortFree } from "./ports.js";
+export { specKeys, vmSpecSchema, type VmSpec, type VmSpecInput } from "./spec.js";
+export type { Progress } from "./boot.js";
+export type { ShutdownReport, Rung } from "./shutdown.js";
+export type { Neighbour } from "../client/index.js";
+export { MicroVmError, describeError, errorCodes, type ErrorCode } from "../errors.js";

@@ -1,0 +1,103 @@
+/** QEMU's command line, and the only place that knows its options. Pure: the same code serves a dry run and a launch. */
+import { GUEST_ADDRESS, READY_PORT, SSH_PORT } from "../appliance/contract.js";
+import { MicroVmError } from "../errors.js";
+import type { Accelerator } from "./accelerator.js";
+import { kernelCmdline } from "./cmdline.js";
+import type { Arch, QemuFacts } from "./qemu.js";
+import type { GenerationFiles } from "./record.js";
+import type { VmSpec } from "./spec.js";
+
+/** What is booted, and what of it the command line depends on. */
+export interface BootKernel {
+  kernelPath: string;
+  initramfsPath?: string | undefined;
+  arch: Arch;
+  cmdline: string;
+  guestApiPort: number;
+}
+
+export interface PlanInput {
+  spec: VmSpec;
+  kernel: BootKernel;
+  qemu: QemuFacts;
+  accelerator: Accelerator;
+  tscKhz?: number | undefined;
+  vmId: string;
+  uuid: string;
+  nonce: string;
+  files: GenerationFiles;
+  qmpSocket: string;
+}
+
+export interface Plan {
+  /** The binary and its arguments. */
+  argv: [string, ...string[]];
+  cmdline: string;
+}
+
+export function planQemu(input: PlanInput): Plan {
+  const { spec, kernel, qemu, accelerator, files } = input;
+  if (kernel.arch !== "x86_64") {
+    throw new MicroVmError("KernelUnsupported", `${kernel.arch} kernels cannot be booted yet, only x86_64`, {
+      property: "rvfPath",
+    });
+  }
+  if (!qemu.machines.includes("microvm")) {
+    throw new MicroVmError("QemuNotFound", `${qemu.binary} (${qemu.version}) was built without the microvm machine`, {
+      hint: "Install your distribution's full qemu-system-x86 package, or set qemuBinary.",
+      property: "qemuBinary",
+    });
+  }
+  const cmdline = kernelCmdline({
+    own: kernel.cmdline,
+    nonce: input.nonce,
+    guestApiPort: kernel.guestApiPort,
+    tscKhz: accelerator === "tcg" ? input.tscKhz : undefined,
+  });
+  const disk = {
+    driver: "raw",
+    "node-name": "rvf",
+    "read-only": true,
+    file: { driver: "file", filename: spec.rvfPath },
+  };
+  const forwards = [
+    hostForward(spec.apiPort, kernel.guestApiPort),
+    ...(spec.sshPort === undefined ? [] : [hostForward(spec.sshPort, SSH_PORT)]),
+  ];
+  return {
+    cmdline,
+    argv: [
+      qemu.binary,
+      // acpi=on gives the power button that QMP's system_powerdown presses.
+      ...["-machine", `microvm,accel=${accelerator},acpi=on,rtc=on`],
+      // Plain `host` aborts on hosts with SGX; TCG refuses `host`, and its default CPU lacks what newer binaries use.
+      ...["-cpu", accelerator === "kvm" ? "host,-sgx" : "max"],
+      ...["-smp", String(spec.vcpus), "-m", `${spec.memoryMb}M`],
+      ...["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"],
+      ...["-name", input.vmId, "-uuid", input.uuid, "-pidfile", files.pidFile],
+      // Console and ready port are files: a pipe or socket that nobody reads blocks the guest.
+      ...["-serial", `file:${files.console}`],
+      ...["-kernel", kernel.kernelPath],
+      ...(kernel.initramfsPath === undefined ? [] : ["-initrd", kernel.initramfsPath]),
+      ...["-append", cmdline],
+      // JSON, because the short form splits paths at commas.
+      ...["-blockdev", JSON.stringify(disk), "-device", "virtio-blk-device,drive=rvf"],
+      // restrict=on: the guest reaches neither the outside nor services on the host's own loopback.
+      ...["-netdev", ["user,id=net0,restrict=on", ...forwards].join(","), "-device", "virtio-net-device,netdev=net0"],
+      ...["-device", "virtio-rng-device"],
+      ...["-device", "virtio-serial-device", "-chardev", `file,id=ready,path=${escapeCommas(files.ready)}`],
+      ...["-device", `virtserialport,chardev=ready,name=${READY_PORT}`],
+      ...["-qmp", `unix:${escapeCommas(input.qmpSocket)},server=on,wait=off`],
+      ...(qemu.sandbox
+        ? ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+        : []),
+      ...spec.extraArgs,
+    ],
+  };
+}
+
+/** An empty host address would mean every interface of the host. */
+const hostForward = (hostPort: number, guestPort: number): string =>
+  `hostfwd=tcp:127.0.0.1:${hostPort}-${GUEST_ADDRESS}:${guestPort}`;
+
+const escapeCommas = (path: string): string => path.replaceAll(",", ",,");

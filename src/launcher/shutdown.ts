@@ -1,0 +1,64 @@
+/** Brings a VM down by the gentlest means that works: its power button, QMP's quit, SIGTERM, SIGKILL. */
+import { connectQmp, quit, systemPowerdown, type QmpConnection } from "../qmp/index.js";
+import { MicroVmError } from "../errors.js";
+import { findVmProcess, signalVm, waitGone } from "./process.js";
+import { generationFiles, type VmRecord } from "./record.js";
+
+/** How far down the ladder it had to go; `gone` when nothing ran any more. */
+export type Rung = "gone" | "powerdown" | "quit" | "sigterm" | "sigkill";
+
+export interface ShutdownReport {
+  rung: Rung;
+  /** From the first rung to the end of the process, in milliseconds. */
+  millis: number;
+}
+
+/** The seed's deadlines (rvf-launch 0.3.0), in milliseconds. */
+const deadlines = { connect: 5000, powerdown: 10_000, quit: 5000, sigterm: 5000, sigkill: 5000 };
+
+export interface ShutdownOptions {
+  /** `quit` leaves the guest unasked: for one that never came up. Default `powerdown`. */
+  from?: "powerdown" | "quit" | "sigkill";
+}
+
+/**
+ * Stops the VM's process; one already gone is no error. Throws VmNotRunning never, Io when even SIGKILL did not end it.
+ */
+export async function shutdownProcess(record: VmRecord, options: ShutdownOptions = {}): Promise<ShutdownReport> {
+  const { generation } = record;
+  const start = performance.now();
+  const report = (rung: Rung): ShutdownReport => ({ rung, millis: Math.round(performance.now() - start) });
+  if (generation === undefined) return report("gone");
+  const { uuid, qmpSocket } = generation;
+  const pid = await findVmProcess(uuid, generationFiles(record.vmId, generation.number).pidFile);
+  if (pid === undefined) return report("gone");
+
+  const from = options.from ?? "powerdown";
+  const ends = (timeoutMs: number) => waitGone(pid, uuid, timeoutMs);
+  if (from !== "sigkill") {
+    // A monitor that does not answer costs its rungs, nothing more.
+    const monitor = await connectQmp(qmpSocket, { timeoutMs: deadlines.connect }).catch(() => undefined);
+    try {
+      if (monitor && from === "powerdown" && (await ask(monitor, systemPowerdown)) && (await ends(deadlines.powerdown)))
+        return report("powerdown");
+      if (monitor && (await ask(monitor, quit)) && (await ends(deadlines.quit))) return report("quit");
+    } finally {
+      await monitor?.close();
+    }
+    await signalVm(pid, uuid, "SIGTERM");
+    if (await ends(deadlines.sigterm)) return report("sigterm");
+  }
+  await signalVm(pid, uuid, "SIGKILL");
+  if (await ends(deadlines.sigkill)) return report("sigkill");
+  throw new MicroVmError("Io", `process ${pid} of ${record.vmId} outlived SIGKILL`, {
+    hint: "It hangs inside the host's kernel, usually on a disk or network file system that does not answer.",
+  });
+}
+
+/** Whether the command was taken; a monitor that fails here is what the next rung is for. */
+async function ask(monitor: QmpConnection, command: (monitor: QmpConnection) => Promise<void>): Promise<boolean> {
+  return await command(monitor).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,87 @@
+/** Starts QEMU so that it outlives us: a session of its own, files for its output, a shell above it for its status. */
+import { mkdir, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import { MicroVmError } from "../errors.js";
+import { evidenceOf, readEnding } from "./ending.js";
+import { portInUse } from "./ports.js";
+import { findVmProcess } from "./process.js";
+import type { GenerationFiles } from "./record.js";
+
+/** QEMU listens on its monitor 20 to 70 ms after the spawn; beyond this something is badly wrong. */
+const startTimeoutMs = 20_000;
+
+/** The shell stays above QEMU and writes its exit status ($0), whoever else is gone by then. */
+const keeper = 'exec >>"$1" 2>&1; shift; "$@"; echo $? >"$0"';
+
+/** What QEMU may see of our environment: it runs for long and its environment can be read. */
+const inherited = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"];
+
+export interface SpawnOptions {
+  argv: readonly [string, ...string[]];
+  files: GenerationFiles;
+  uuid: string;
+  qmpSocket: string;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Returns QEMU's pid once its monitor listens. Throws PortInUse, QemuExited or QemuSpawn when it does not come up;
+ * whatever was started is then still to be stopped by the caller.
+ */
+export async function spawnQemu({ argv, files, uuid, qmpSocket, signal }: SpawnOptions): Promise<number> {
+  await mkdir(files.dir, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(qmpSocket), { recursive: true, mode: 0o700 });
+  await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 });
+  const shell = execa("/bin/sh", ["-c", keeper, files.exitStatus, files.stderr, ...argv], {
+    detached: true,
+    cleanup: false,
+    reject: false,
+    stdio: "ignore",
+    cwd: "/",
+    env: Object.fromEntries(inherited.map((key) => [key, process.env[key]])),
+    extendEnv: false,
+  });
+  shell.unref();
+  // Without a pid not even the shell could be started.
+  if (shell.pid === undefined) throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
+  return await waitForMonitor({ files, uuid, qmpSocket, signal });
+}
+
+async function waitForMonitor(options: Omit<SpawnOptions, "argv">): Promise<number> {
+  const { files, uuid, qmpSocket, signal } = options;
+  const deadline = performance.now() + startTimeoutMs;
+  for (;;) {
+    if (await exists(files.exitStatus)) throw await startFailure(files);
+    const pid = (await exists(qmpSocket)) ? await findVmProcess(uuid, files.pidFile) : undefined;
+    if (pid !== undefined) return pid;
+    if (performance.now() >= deadline) {
+      throw new MicroVmError("QemuSpawn", `QEMU's monitor did not appear within ${startTimeoutMs / 1000} s`, {
+        evidence: await evidenceOf(files),
+        hint: "The host may be overloaded. Try again.",
+      });
+    }
+    signal?.throwIfAborted();
+    await sleep(5);
+  }
+}
+
+async function startFailure(files: GenerationFiles): Promise<MicroVmError> {
+  const [ending, evidence] = [await readEnding(files), await evidenceOf(files)];
+  const taken = /Could not set up host forwarding rule 'tcp:127\.0\.0\.1:(\d+)-[^:]+:(\d+)'/.exec(evidence);
+  if (taken) return portInUse(Number(taken[1]), taken[2] === "2222" ? "sshPort" : "apiPort");
+  // A denied system call kills QEMU without a word.
+  const sandbox = ending.detail.includes("SIGSYS") ? " by its own sandbox (-sandbox)" : "";
+  return new MicroVmError("QemuExited", `${ending.detail}${sandbox} while starting`, {
+    evidence,
+    hint: "QEMU's own words above say what it did not like; extraArgs and qemuBinary are the usual suspects.",
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,101 @@
+/** The resource that a Pulumi program declares. All work is done by `pulumi-microvm/provider`, in the engine's plugin. */
+import * as pulumi from "@pulumi/pulumi";
+import { providerText, typeToken } from "./constants.js";
+
+export interface MicroVmArgs {
+  /**
+   * The RVF file to boot, relative to the program's directory. The guest sees it as a read-only disk.
+   * @example "./db.rvf"
+   */
+  rvfPath: pulumi.Input<string>;
+  /** Guest memory in MiB. @default 128 */
+  memoryMb?: pulumi.Input<number | undefined>;
+  /** Virtual CPUs. @default 1 */
+  vcpus?: pulumi.Input<number | undefined>;
+  /** Port on 127.0.0.1 for the guest's HTTP API; 0 takes a free one and keeps it. @default 8080 */
+  apiPort?: pulumi.Input<number | undefined>;
+  /** Port on 127.0.0.1 for the guest's port 2222; 0 takes a free one. Not forwarded when absent. */
+  sshPort?: pulumi.Input<number | undefined>;
+  /** Use KVM where it works; otherwise QEMU emulates, which `accelerator` and `acceleratorReason` tell. @default true */
+  enableKvm?: pulumi.Input<boolean | undefined>;
+  /** The QEMU binary. @default `qemu-system-<arch>` on PATH */
+  qemuBinary?: pulumi.Input<string | undefined>;
+  /** Arguments appended to QEMU's command line. @default [] */
+  extraArgs?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+  /** A kernel image to boot instead of the RVF's own, whose command line and port are then ignored too. */
+  kernelPath?: pulumi.Input<string | undefined>;
+  /** An initramfs instead of the one behind the kernel. */
+  initramfsPath?: pulumi.Input<string | undefined>;
+  /** How long the guest may take until it answers HTTP, in seconds. @default 60 */
+  readyTimeoutSeconds?: pulumi.Input<number | undefined>;
+}
+
+/** The keys the provider returns; declared to the engine so that they are unknown, not missing, at preview. */
+const outputs = {
+  vmId: undefined,
+  url: undefined,
+  boundApiPort: undefined,
+  boundSshPort: undefined,
+  pid: undefined,
+  status: undefined,
+  accelerator: undefined,
+  acceleratorReason: undefined,
+  qmpSocket: undefined,
+  consoleLog: undefined,
+  kernelSha256: undefined,
+  kernelIntegrity: undefined,
+  bootMillis: undefined,
+  startedAt: undefined,
+  qemuVersion: undefined,
+};
+
+/**
+ * An RVF file running as a QEMU microVM on the machine where `pulumi up` runs.
+ *
+ * @example
+ * const db = new MicroVm("db", { rvfPath: "./db.rvf", memoryMb: 256 });
+ * export const url = db.url;
+ */
+export class MicroVm extends pulumi.CustomResource {
+  /** The VM's id for life, also its Pulumi id; the `microvm` command takes it. */
+  declare readonly vmId: pulumi.Output<string>;
+  /** Base of the guest's HTTP API, for example `http://127.0.0.1:8080`. */
+  declare readonly url: pulumi.Output<string>;
+  /** The host port that really forwards to the guest's API. */
+  declare readonly boundApiPort: pulumi.Output<number>;
+  /** The host port that really forwards to the guest's port 2222; null without `sshPort`. */
+  declare readonly boundSshPort: pulumi.Output<number | null>;
+  /** QEMU's process id on this host; 0 when it does not run. */
+  declare readonly pid: pulumi.Output<number>;
+  /** `running`, or in words what it is instead. */
+  declare readonly status: pulumi.Output<string>;
+  /** `kvm` or `tcg` (emulation). */
+  declare readonly accelerator: pulumi.Output<string>;
+  /** Why that accelerator. */
+  declare readonly acceleratorReason: pulumi.Output<string>;
+  /** QEMU's QMP socket. */
+  declare readonly qmpSocket: pulumi.Output<string>;
+  /** The file that the guest's serial console writes to. */
+  declare readonly consoleLog: pulumi.Output<string>;
+  /** SHA-256 of the kernel image that was booted. */
+  declare readonly kernelSha256: pulumi.Output<string>;
+  /** What the hashes stored with the kernel said, in words. */
+  declare readonly kernelIntegrity: pulumi.Output<string>;
+  /** From QEMU's start to the first HTTP answer, in milliseconds. */
+  declare readonly bootMillis: pulumi.Output<number>;
+  /** When QEMU was started, in ISO 8601. */
+  declare readonly startedAt: pulumi.Output<string>;
+  /** The version of QEMU that runs it. */
+  declare readonly qemuVersion: pulumi.Output<string>;
+
+  constructor(name: string, args: MicroVmArgs, opts?: pulumi.CustomResourceOptions) {
+    const parent = opts?.parent?.urn;
+    const owner = {
+      project: pulumi.getProject(),
+      stack: pulumi.getStack(),
+      // Names are unique only below one type of parent.
+      resource: parent === undefined ? name : pulumi.interpolate`${parent}::${name}`,
+    };
+    super(typeToken, name, { ...args, ...outputs, owner, __provider: providerText }, opts);
+  }
+}
