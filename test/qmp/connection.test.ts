@@ -65,6 +65,12 @@ describe("connecting", () => {
     });
   });
 
+  test("tries the longest path there can be", async () => {
+    await expect(connectQmp(`/tmp/${"x".repeat(98)}`)).rejects.toMatchObject({
+      message: containing("no socket"),
+    });
+  });
+
   test.each(["", `/tmp/${"x".repeat(103)}`, `/tmp/${"é".repeat(52)}`])(
     "refuses the path %j",
     async (path) => {

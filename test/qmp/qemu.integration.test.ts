@@ -55,48 +55,52 @@ async function connectSoon(path: string): Promise<QmpConnection> {
   }
 }
 
-test.each(["none", "microvm"])("a real QEMU, machine %s, from greeting to quit", async (machine) => {
-  await using qemu = await pausedQemu(machine);
-  await using qmp = await connectSoon(qemu.socket);
+test.each(["none", "microvm"])(
+  "a real QEMU, machine %s, from greeting to quit",
+  async (machine) => {
+    await using qemu = await pausedQemu(machine);
+    await using qmp = await connectSoon(qemu.socket);
 
-  expect(queryVersion(qmp)).toMatch(/^\d+\.\d+\.\d+$/);
-  expect(await queryStatus(qmp)).toEqual({ status: "prelaunch", running: false });
-  expect(await queryUuid(qmp)).toBe(uuid);
-  expect(await queryKvm(qmp)).toMatchObject({ enabled: false });
+    expect(queryVersion(qmp)).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(await queryStatus(qmp)).toEqual({ status: "prelaunch", running: false });
+    expect(await queryUuid(qmp)).toBe(uuid);
+    expect(await queryKvm(qmp)).toMatchObject({ enabled: false });
 
-  const forwards = await hostForwards(qmp);
-  const port = expect.any(Number) as number;
-  expect(forwards).toHaveLength(2);
-  expect(forwards).toContainEqual({
-    hostAddress: "127.0.0.1",
-    hostPort: port,
-    guestAddress: "10.0.2.15",
-    guestPort: 8080,
-  });
-  expect(forwards).toContainEqual({
-    hostAddress: "0.0.0.0",
-    hostPort: port,
-    guestAddress: "10.0.2.15",
-    guestPort: 2222,
-  });
-  expect(forwards.every(({ hostPort }) => hostPort > 0)).toBe(true);
+    const forwards = await hostForwards(qmp);
+    const port = expect.any(Number) as number;
+    expect(forwards).toHaveLength(2);
+    expect(forwards).toContainEqual({
+      hostAddress: "127.0.0.1",
+      hostPort: port,
+      guestAddress: "10.0.2.15",
+      guestPort: 8080,
+    });
+    expect(forwards).toContainEqual({
+      hostAddress: "0.0.0.0",
+      hostPort: port,
+      guestAddress: "10.0.2.15",
+      guestPort: 2222,
+    });
+    expect(forwards.every(({ hostPort }) => hostPort > 0)).toBe(true);
 
-  await expect(qmp.execute("no-such-command")).rejects.toMatchObject({
-    code: "Qmp",
-    message: expect.stringContaining("CommandNotFound") as string,
-  });
+    await expect(qmp.execute("no-such-command")).rejects.toMatchObject({
+      code: "Qmp",
+      message: expect.stringContaining("CommandNotFound") as string,
+    });
 
-  const pressed = qmp.once("POWERDOWN");
-  await systemPowerdown(qmp);
-  await pressed;
+    const pressed = qmp.once("POWERDOWN");
+    await systemPowerdown(qmp);
+    await pressed;
 
-  const shutdown = qmp.once("SHUTDOWN");
-  await quit(qmp);
-  expect((await shutdown).data).toMatchObject({ guest: false, reason: "host-qmp-quit" });
-  await qmp.closed;
-  expect(await qemu.exit).toBe(0);
-  await expect(connectQmp(qemu.socket)).rejects.toMatchObject({ code: "QmpIo" });
-}, 60_000);
+    const shutdown = qmp.once("SHUTDOWN");
+    await quit(qmp);
+    expect((await shutdown).data).toMatchObject({ guest: false, reason: "host-qmp-quit" });
+    await qmp.closed;
+    expect(await qemu.exit).toBe(0);
+    await expect(connectQmp(qemu.socket)).rejects.toMatchObject({ code: "QmpIo" });
+  },
+  60_000,
+);
 
 test("a second client is told that the monitor is busy, and is served once the first has left", async () => {
   await using qemu = await pausedQemu("none");
