@@ -1,4 +1,7 @@
-/** Whether a guest's service is up. Only HTTP tells: QEMU's user network accepts a TCP connection for any guest. */
+/**
+ * Whether a guest's service is up. Only HTTP tells: QEMU's user network accepts a TCP connection for any
+ * guest.
+ */
 import { MicroVmError } from "../errors.js";
 import { apiUrl, exchange, oneLine } from "./http.js";
 
@@ -17,8 +20,9 @@ const HEALTH_PATHS = ["/v1/health", "/health"] as const;
 const MAX_BYTES = 64 * 1024;
 
 /**
- * Probes the guest's health endpoints once, within `timeoutMs` (default 1000) for both together. A server without
- * them still `answers`. Throws `InvalidArgument` for a bad URL and `Cancelled` by the signal, nothing else.
+ * Probes the guest's health endpoints once, within `timeoutMs` (default 1000) for both together. A server
+ * without them still `answers`. Throws `InvalidArgument` for a bad URL and `Cancelled` by the signal, nothing
+ * else.
  */
 export async function probeHealth(
   baseUrl: string,

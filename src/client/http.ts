@@ -1,6 +1,7 @@
 /**
- * One HTTP exchange over a connection of its own. Not Node's `fetch`: it refuses ports that a user may well choose
- * (6000, 10080, ...), cannot bound the connecting alone, and keeps connections to guests that come and go.
+ * One HTTP exchange over a connection of its own. Not Node's `fetch`: it refuses ports that a user may well
+ * choose (6000, 10080, ...), cannot bound the connecting alone, and keeps connections to guests that come and
+ * go.
  */
 import { request, type IncomingMessage } from "node:http";
 import { MicroVmError, systemErrorCode } from "../errors.js";

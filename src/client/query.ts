@@ -19,8 +19,8 @@ export interface QueryOptions {
   signal?: AbortSignal | undefined;
 }
 
-// An id has 64 bits in the guest, and JSON.parse rounds those beyond 2^53 - 1. z.int() refuses them: better no answer
-// than one that names another vector.
+// An id has 64 bits in the guest, and JSON.parse rounds those beyond 2^53 - 1. z.int() refuses them: better
+// no answer than one that names another vector.
 const neighbours = z.array(z.object({ id: z.int().nonnegative(), distance: z.number() }));
 
 /** rvf-server's request path and reply, then the unversioned ones. */
@@ -35,9 +35,9 @@ const REFUSED_PAUSE_MS = 20;
 const MAX_BYTES = 64 * 1024 * 1024;
 
 /**
- * The `k` stored vectors nearest to `vector`, nearest first, from the guest at `baseUrl` (`MicroVm`'s output `url`).
- * Throws `InvalidArgument` before anything is sent, `GuestHttp` with the status and the guest's own text, also for an
- * id beyond 2^53 - 1, `Timeout`, and `Cancelled` by the signal.
+ * The `k` stored vectors nearest to `vector`, nearest first, from the guest at `baseUrl` (`MicroVm`'s output
+ * `url`). Throws `InvalidArgument` before anything is sent, `GuestHttp` with the status and the guest's own
+ * text, also for an id beyond 2^53 - 1, `Timeout`, and `Cancelled` by the signal.
  */
 export async function query(
   baseUrl: string,

@@ -1,4 +1,7 @@
-/** The commands a launcher needs, typed. Each throws as `QmpConnection.execute` does, and `Qmp` for an odd reply. */
+/**
+ * The commands a launcher needs, typed. Each throws as `QmpConnection.execute` does, and `Qmp` for an odd
+ * reply.
+ */
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import type { QmpConnection, WaitOptions } from "./connection.js";

@@ -10,12 +10,12 @@ const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
 const CROWDED_PAUSE_MS = 20;
 
 /**
- * Connects to the monitor that listens at `socketPath` and negotiates. A monitor serves one client at a time, so keep
- * the connection short: `await using monitor = await connectQmp(path)`.
+ * Connects to the monitor that listens at `socketPath` and negotiates. A monitor serves one client at a time,
+ * so keep the connection short: `await using monitor = await connectQmp(path)`.
  *
  * `timeoutMs` bounds connect and greeting together, and is the default of each later wait (default 5000).
- * Throws `QmpIo` when nobody listens, another client holds the monitor or time is up, `Qmp` when the peer does not
- * speak QMP, `Cancelled` by the signal, which counts for the connecting only.
+ * Throws `QmpIo` when nobody listens, another client holds the monitor or time is up, `Qmp` when the peer
+ * does not speak QMP, `Cancelled` by the signal, which counts for the connecting only.
  */
 export async function connectQmp(
   socketPath: string,

@@ -1,4 +1,6 @@
-/** One connection to a monitor: greeting, commands with ids, events, and an end that leaves nobody waiting. */
+/**
+ * One connection to a monitor: greeting, commands with ids, events, and an end that leaves nobody waiting.
+ */
 import type { Socket } from "node:net";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { deferred } from "./deferred.js";
@@ -32,7 +34,10 @@ function broken(cause: Error): MicroVmError {
 export class QmpConnection implements AsyncDisposable {
   /** QEMU's version, from the greeting. */
   version!: QemuVersion;
-  /** Resolves, never rejects, when the connection is over, whoever ended it: QEMU's own end is the usual cause. */
+  /**
+   * Resolves, never rejects, when the connection is over, whoever ended it: QEMU's own end is the usual
+   * cause.
+   */
   readonly closed: Promise<void>;
 
   private readonly waits = new Set<Wait>();
@@ -83,9 +88,9 @@ export class QmpConnection implements AsyncDisposable {
   }
 
   /**
-   * Runs a command and gives its `return` value, within `timeoutMs` (default: the connection's).
-   * Throws `Qmp` with QEMU's error class and text when it is refused, `QmpIo` when the connection breaks or no reply
-   * comes in time, `Cancelled` by the signal. A command that was given up may still be carried out.
+   * Runs a command and gives its `return` value, within `timeoutMs` (default: the connection's). Throws `Qmp`
+   * with QEMU's error class and text when it is refused, `QmpIo` when the connection breaks or no reply comes
+   * in time, `Cancelled` by the signal. A command that was given up may still be carried out.
    */
   async execute(
     command: string,
@@ -106,8 +111,8 @@ export class QmpConnection implements AsyncDisposable {
   }
 
   /**
-   * The next event of this name, with bounds and errors as for `execute`. Events come before the reply to the command
-   * that causes them: so call this before `execute` and await it after.
+   * The next event of this name, with bounds and errors as for `execute`. Events come before the reply to the
+   * command that causes them: so call this before `execute` and await it after.
    */
   once(name: string, options?: WaitOptions): Promise<QmpEvent> {
     return this.wait(
@@ -127,7 +132,9 @@ export class QmpConnection implements AsyncDisposable {
     await this.close();
   }
 
-  /** The first message that `pick` makes something of. Not async: its caller may drop a promise that fails. */
+  /**
+   * The first message that `pick` makes something of. Not async: its caller may drop a promise that fails.
+   */
   private wait<T>(
     pick: (message: QmpMessage) => T | undefined,
     late: () => MicroVmError,

@@ -11,8 +11,9 @@ export interface Deferred<T> {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Settled by `resolve`, `reject`, the deadline (with the error of `late`) or the signal, whichever comes first; then
- * neither a timer nor a listener is left. A rejection that nobody awaits does not end the process.
+ * Settled by `resolve`, `reject`, the deadline (with the error of `late`) or the signal, whichever comes
+ * first; then neither a timer nor a listener is left. A rejection that nobody awaits does not end the
+ * process.
  */
 export function deferred<T>(
   timeoutMs: number,

@@ -2,15 +2,17 @@
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 
-/** The longest line taken, in bytes. The longest known one, the reply of query-qmp-schema, has about 207 KB. */
+/**
+ * The longest line taken, in bytes. The longest known one, the reply of query-qmp-schema, has about 207 KB.
+ */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
 const LINE_FEED = 0x0a;
 
 /**
- * A function that takes the stream's chunks in order and gives the lines each one completes, without line feeds.
- * Lines are cut as bytes and decoded whole, since a chunk may end inside a character.
- * It throws `Qmp` when an unfinished line grows beyond `maxBytes`.
+ * A function that takes the stream's chunks in order and gives the lines each one completes, without line
+ * feeds. Lines are cut as bytes and decoded whole, since a chunk may end inside a character. It throws `Qmp`
+ * when an unfinished line grows beyond `maxBytes`.
  */
 export function lineSplitter(maxBytes: number = MAX_LINE_BYTES): (chunk: Buffer) => string[] {
   let parts: Buffer[] = [];

@@ -10,7 +10,8 @@ export interface HostForward {
   guestPort: number;
 }
 
-// Columns: protocol[state], file descriptor, source address and port, destination address and port, two queues.
+// Columns: protocol[state], file descriptor, source address and port, destination address and port, two
+// queues.
 const FORWARD = /^\s*TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)\s/gm;
 
 /** The TCP rules in the text of `info usernet`; open connections and UDP rules are left out. */

@@ -19,7 +19,9 @@ export interface Peer extends AsyncDisposable {
   path: string;
 }
 
-/** Listens and hands each connection to `serve`. Disposing it drops every connection and the socket's folder. */
+/**
+ * Listens and hands each connection to `serve`. Disposing it drops every connection and the socket's folder.
+ */
 export async function listen(serve: (socket: Socket) => void): Promise<Peer> {
   const folder = await mkdtemp(join(tmpdir(), "qmp-peer-"));
   const path = join(folder, "s");
