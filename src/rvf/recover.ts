@@ -17,22 +17,21 @@ const CANDIDATE_COST = WINDOW / 16;
 const NEEDLE = Buffer.from([...SEGMENT_MAGIC, 1, MANIFEST]);
 
 /**
- * Scans back from the end of the file to byte `broken`. A lookalike inside a payload is refused: the bytes must match
- * a hash, and the directory must name a segment at or after the break, which no copy of an older state does.
+ * Scans back from the end of the file to byte `from`, where the newest manifest known so far ends. A lookalike inside a
+ * payload is refused: the bytes must match a hash, and the directory must name a segment that lies behind `from`, which
+ * no copy of an older state does.
  */
-export async function recoverManifest(source: Source, broken: number): Promise<Manifest | undefined> {
+export async function recoverManifest(source: Source, from: number): Promise<Manifest | undefined> {
   let budget = BUDGET;
-  for await (const offset of needlesFromEnd(source, Math.max(broken, source.size - REACH))) {
+  for await (const offset of needlesFromEnd(source, Math.max(from, source.size - REACH))) {
     const segment = await readSegmentHeader(source, offset);
     if (!segment || segmentEnd(segment) > source.size) continue;
     budget -= Math.max(segment.payload.length, CANDIDATE_COST);
     if (budget < 0) return undefined;
     const manifest = await readManifest(source, segment);
     if (!manifest?.hashed) continue;
-    const before = manifest.directory.every(
-      (entry) => entry.offset + SEGMENT_HEADER_BYTES + entry.payloadLength <= offset,
-    );
-    if (before && manifest.directory.some((entry) => entry.offset >= broken)) return manifest;
+    const ends = manifest.directory.map((entry) => entry.offset + SEGMENT_HEADER_BYTES + entry.payloadLength);
+    if (ends.every((end) => end <= offset) && ends.some((end) => end > from)) return manifest;
   }
   return undefined;
 }

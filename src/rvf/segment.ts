@@ -35,6 +35,7 @@ export const segmentTypes: Readonly<Record<number, string>> = {
   0x23: "delta",
 };
 export const MANIFEST = 0x05;
+export const WITNESS = 0x0a;
 export const KERNEL = 0x0e;
 
 export const typeName = (type: number): string => segmentTypes[type] ?? `0x${type.toString(16)}`;

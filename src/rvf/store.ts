@@ -2,7 +2,16 @@
 import { MicroVmError } from "../errors.js";
 import { mismatches, readManifest, type Manifest } from "./manifest.js";
 import { recoverManifest } from "./recover.js";
-import { KERNEL, MANIFEST, SEGMENT_MAGIC, typeName, walkSegments } from "./segment.js";
+import {
+  KERNEL,
+  MANIFEST,
+  SEGMENT_HEADER_BYTES,
+  SEGMENT_MAGIC,
+  WITNESS,
+  segmentEnd,
+  typeName,
+  walkSegments,
+} from "./segment.js";
 import type { SegmentChain, SegmentHeader } from "./segment.js";
 import { isUnset } from "./hash.js";
 import type { Source } from "./source.js";
@@ -30,17 +39,20 @@ const invalid = (source: Source, what: string, hint?: string): MicroVmError =>
 export async function openStore(source: Source): Promise<Store> {
   await refuseForeign(source);
   const chain = await walkSegments(source);
+  const last = chain.segments.findLast(({ type }) => type === MANIFEST);
+  const loose = chain.segments.filter(
+    ({ offset, type }) => offset > (last?.offset ?? -1) && type !== WITNESS,
+  );
   const clean = !chain.cut && (await endsClean(source, chain.end));
-  const recovered = clean ? undefined : await recoverManifest(source, chain.end);
-  const manifest = recovered ?? (await lastManifest(source, chain));
+  const recovered =
+    clean && loose.length === 0 ? undefined : await recoverManifest(source, last ? segmentEnd(last) : 0);
 
-  const warnings: string[] = [];
-  if (recovered)
-    warnings.push(
-      `The file is damaged at byte ${chain.end}; its newest manifest was found at byte ${recovered.segment.offset}.`,
-    );
-  else warnings.push(...tailWarnings(source, chain, manifest, clean));
-
+  const manifest = recovered ?? (await lastManifest(source, chain, last));
+  const warnings = recovered
+    ? [
+        `The file is damaged at byte ${chain.end}; its newest manifest is at byte ${recovered.segment.offset}.`,
+      ]
+    : tailWarnings(source, chain, loose, clean);
   const wrong = await mismatches(source, manifest);
   if (wrong.length > 0 && !manifest.hashed)
     throw invalid(
@@ -51,7 +63,12 @@ export async function openStore(source: Source): Promise<Store> {
     warnings.push(
       `${wrong.length} of the manifest's segments are damaged or missing, the first ${wrong[0]}.`,
     );
-  return { manifest, dialect: dialectOf(chain.segments), cutShort: chain.cut !== undefined, warnings };
+  return {
+    manifest,
+    dialect: dialectOf(chain.segments),
+    cutShort: chain.cut !== undefined && !recovered,
+    warnings,
+  };
 }
 
 async function refuseForeign(source: Source): Promise<void> {
@@ -71,21 +88,14 @@ async function endsClean(source: Source, end: number): Promise<boolean> {
   return rest < ROOT_PAGE_BYTES && isUnset(page);
 }
 
-/** The chain's last manifest. A damaged one is never passed over for an older one. */
-async function lastManifest(source: Source, { segments, end, cut }: SegmentChain): Promise<Manifest> {
-  const segment = segments.findLast(({ type }) => type === MANIFEST);
-  if (!segment)
-    throw cut || source.size < 64
-      ? cutError(source, cut)
-      : invalid(source, `holds no manifest up to byte ${end}.`);
-  const manifest = await readManifest(source, segment);
-  if (!manifest)
-    throw invalid(
-      source,
-      `has a damaged manifest at byte ${segment.offset}.`,
-      "Restore the file from a copy.",
-    );
-  return manifest;
+/** Reads the chain's last manifest. A damaged one is never passed over for an older one. */
+async function lastManifest(source: Source, chain: SegmentChain, last?: SegmentHeader): Promise<Manifest> {
+  const { cut, end } = chain;
+  if (!last && (cut || source.size < SEGMENT_HEADER_BYTES)) throw cutError(source, cut);
+  if (!last) throw invalid(source, `holds no manifest up to byte ${end}.`);
+  const manifest = await readManifest(source, last);
+  if (manifest) return manifest;
+  throw invalid(source, `has a damaged manifest at byte ${last.offset}.`, "Restore the file from a copy.");
 }
 
 function cutError(source: Source, cut?: SegmentHeader): MicroVmError {
@@ -99,23 +109,21 @@ function cutError(source: Source, cut?: SegmentHeader): MicroVmError {
   );
 }
 
-/** What follows the manifest and is not in it. A kernel there means that the newest state was lost: an error. */
-function tailWarnings(source: Source, chain: SegmentChain, manifest: Manifest, clean: boolean): string[] {
-  const after = chain.segments.filter(({ offset }) => offset > manifest.segment.offset);
-  if ([...after, chain.cut].some((segment) => segment?.type === KERNEL))
-    throw chain.cut
-      ? cutError(source, chain.cut)
-      : invalid(
-          source,
-          "is cut short: its last kernel was written, but not the manifest that belongs to it.",
-        );
-  if (chain.cut)
-    return [
-      `The file ends within segment ${chain.cut.id} (${typeName(chain.cut.type)}): its last change is lost.`,
-    ];
-  if (!clean) return [`${source.size - chain.end} bytes at the end of the file belong to no segment.`];
-  const lost = after.filter(({ type }) => typeName(type) !== "witness");
-  return lost.length > 0 ? [`${lost.length} segments at the end are in no manifest: a change was lost.`] : [];
+/** What is in no manifest. A kernel there means that the newest state was lost: an error. */
+function tailWarnings(source: Source, chain: SegmentChain, loose: SegmentHeader[], clean: boolean): string[] {
+  const { cut, end } = chain;
+  if (cut && [...loose, cut].some(({ type }) => type === KERNEL)) throw cutError(source, cut);
+  if (loose.some(({ type }) => type === KERNEL))
+    throw invalid(
+      source,
+      "is cut short: its last kernel was written, but not the manifest that belongs to it.",
+    );
+  if (cut)
+    return [`The file ends within segment ${cut.id} (${typeName(cut.type)}): its last change is lost.`];
+  if (!clean) return [`${source.size - end} bytes at the end of the file belong to no segment.`];
+  return loose.length > 0
+    ? [`${loose.length} segments at the end are in no manifest: a change was lost.`]
+    : [];
 }
 
 function dialectOf(segments: SegmentHeader[]): Store["dialect"] {

@@ -1,0 +1,270 @@
+import { execFileSync } from "node:child_process";
+import { truncateSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { inspectRvf, readKernel } from "../../src/rvf/index.js";
+import { bzImage, kernel, manifest, manifestPayload, rvf, scratch, vec, witness } from "./build.js";
+import type { Checksum, Part } from "./build.js";
+
+const files = scratch();
+const refusal = (code: string, message: RegExp): object => ({
+  code,
+  message: expect.stringMatching(message) as string,
+  property: "rvfPath",
+});
+
+describe("dialects", () => {
+  test.each<[string, Checksum, boolean, string]>([
+    ["wire", "xxh3", true, "XXH3-128"],
+    ["wire", "shake", true, "SHAKE-256-128"],
+    ["legacy", "crc", false, "CRC32"],
+    ["legacy", "xxh3-as-0", false, "XXH3-128"],
+  ])("%s with %s", async (dialect, checksum, padded, name) => {
+    const parts: Part[] = [manifest, vec(53), witness, manifest, kernel({ cmdline: "quiet" }), manifest];
+    const path = files.file(await rvf(...parts.map((part) => ({ ...part, checksum, padded }))));
+    const report = await inspectRvf(path);
+    expect(report).toMatchObject({
+      dialect,
+      epoch: 1,
+      dimension: 4,
+      metric: "l2",
+      vectorCount: 2,
+      warnings: [],
+    });
+    expect(report.segments).toEqual({ manifest: 2, vec: 1, witness: 1, kernel: 1 });
+    expect(report.kernel?.integrity).toMatch(`segment hash ${name} matches; `);
+  });
+
+  test("a wire writer's segments after a legacy writer's", async () => {
+    const legacy = { checksum: "crc", padded: false } as const;
+    const path = files.file(
+      await rvf(
+        { ...manifest, ...legacy },
+        { ...vec(53), ...legacy },
+        // The wire writer fills up what the legacy one left.
+        { ...manifest, ...legacy, padded: true },
+        kernel(),
+        manifest,
+      ),
+    );
+    expect(await inspectRvf(path)).toMatchObject({ dialect: "mixed", kernel: { imageKind: "bzImage" } });
+  });
+});
+
+test.each<[string, () => Promise<Buffer>, RegExp]>([
+  ["an empty file", () => Promise.resolve(Buffer.alloc(0)), /is empty/],
+  [
+    "another kind of file",
+    () => Promise.resolve(Buffer.from("#!/bin/sh\necho hello\n".repeat(20))),
+    /not an RVF/,
+  ],
+  ["the magic alone", () => Promise.resolve(Buffer.from("SFVR\x01")), /is cut short/],
+  [
+    "a later version",
+    () => Promise.resolve(Buffer.from("SFVR\x02".padEnd(200))),
+    /version 2; only version 1/,
+  ],
+  [
+    "a file cut in its first segment",
+    async () => (await rvf(vec())).subarray(0, 100),
+    /ends after 100 .*1 \(vec\)/,
+  ],
+  ["a file without a manifest", () => rvf(vec(), witness), /holds no manifest/],
+  [
+    "garbage behind a header",
+    async () => Buffer.concat([await rvf(vec()), Buffer.alloc(99, 7)]),
+    /no manifest/,
+  ],
+  ["a manifest too short", () => rvf({ type: 5, payload: Buffer.alloc(10) }), /damaged manifest at byte 0/],
+  [
+    "a directory longer than the manifest",
+    () => rvf({ type: 5, payload: patched(manifestPayload({ entries: [] }), 14, 0xffffffff) }),
+    /damaged manifest/,
+  ],
+  [
+    "more deleted ids than the manifest has room for",
+    () => rvf({ type: 5, payload: patched(manifestPayload({ entries: [] }), 22, 0xffffffff) }),
+    /damaged manifest/,
+  ],
+  [
+    "a manifest that was changed",
+    () => rvf(vec(), manifest, vec(), { ...manifest, damage: (bytes) => bytes.fill(9, 70, 71) }),
+    /damaged manifest at byte 384/,
+  ],
+  [
+    "a manifest without a hash that names what is not there",
+    () =>
+      rvf(vec(), { manifest: { entries: [{ id: 1n, offset: 64, length: 54, type: 1 }] }, checksum: "unset" }),
+    /names segments which are not there: segment 1 \(vec\) at byte 64/,
+  ],
+  [
+    "a kernel without its manifest",
+    async () => rvf(vec(), manifest, kernel()),
+    /its last kernel was written, but not the manifest/,
+  ],
+  [
+    "a file cut within a newer kernel",
+    async () => (await rvf(kernel(), manifest, kernel())).subarray(0, 3000),
+    /cut short: .*segment 3 \(kernel\)/,
+  ],
+])("%s is told apart", async (_, bytes, message) => {
+  await expect(readKernel(files.file(await bytes()))).rejects.toMatchObject(refusal("RvfInvalid", message));
+});
+
+function patched(bytes: Buffer, at: number, value: number): Buffer {
+  bytes.writeUInt32LE(value, at);
+  return bytes;
+}
+
+describe("what is no regular file", () => {
+  test("nothing at the path", async () => {
+    await expect(readKernel(join(files.dir, "absent.rvf"))).rejects.toMatchObject(
+      refusal("RvfNotFound", /no file/),
+    );
+  });
+  test("a directory, a device", async () => {
+    await expect(readKernel(files.dir)).rejects.toMatchObject(refusal("RvfInvalid", /is a directory/));
+    await expect(readKernel("/dev/null")).rejects.toMatchObject(refusal("RvfInvalid", /is a device/));
+  });
+  test("a FIFO without a writer does not hang", async () => {
+    const path = join(files.dir, "fifo");
+    execFileSync("mkfifo", [path]);
+    await expect(readKernel(path)).rejects.toMatchObject(refusal("RvfInvalid", /is a named pipe/));
+  });
+  test("a socket", async () => {
+    const path = join(files.dir, "socket");
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(path, done));
+    await expect(readKernel(path)).rejects.toMatchObject(refusal("RvfInvalid", /is a socket/));
+    await new Promise((done) => server.close(done));
+  });
+});
+
+describe("the newest manifest", () => {
+  test("may be followed by a witness, padding or a root page", async () => {
+    const page = Buffer.alloc(4096, 0x5a);
+    page.write("0MVR", 0, "latin1");
+    for (const tail of [Buffer.alloc(0), Buffer.alloc(448), page]) {
+      const bytes = Buffer.concat([await rvf(kernel(), manifest, witness), tail]);
+      expect(await inspectRvf(files.file(bytes))).toMatchObject({ kernel: { segmentId: 1 }, warnings: [] });
+    }
+  });
+
+  test("is not one that stands in a payload", async () => {
+    const nested = await rvf(kernel({ image: bzImage(0x41) }), manifest);
+    const empty = await rvf(manifest);
+    for (const image of [nested, empty, Buffer.concat([bzImage(), nested])]) {
+      const path = files.file(await rvf(vec(), kernel({ image }), manifest, witness));
+      expect(await readKernel(path)).toMatchObject({ segmentId: 2, imageBytes: image.length });
+    }
+  });
+
+  test("is not a copy of the file's own beginning, even where the real one was cut off", async () => {
+    const start = await rvf(kernel(), manifest, vec());
+    const image = Buffer.concat([bzImage(), start]);
+    const whole = await rvf(kernel(), manifest, vec(), kernel({ image, cmdline: "x".repeat(900) }), manifest);
+    const cut = whole.subarray(0, whole.length - 700);
+    await expect(readKernel(files.file(cut))).rejects.toMatchObject(refusal("RvfInvalid", /cut short/));
+  });
+
+  test("is found past a damaged header of a vector segment", async () => {
+    const bytes = await rvf(
+      kernel(),
+      manifest,
+      { ...vec(5000), damage: (b) => b.fill(0xff, 0, 24) },
+      manifest,
+    );
+    const report = await inspectRvf(files.file(bytes));
+    expect(report).toMatchObject({ kernel: { segmentId: 1 }, segments: { vec: 1 } });
+    expect(report.warnings).toEqual([
+      expect.stringMatching(/damaged at byte 2355; its newest manifest is at byte/),
+      expect.stringMatching(/1 of the manifest's segments .* segment 3 \(vec\)/),
+    ]);
+  });
+
+  test("is found though a damaged length reaches over the kernel into it", async () => {
+    const whole = await rvf(
+      kernel({ cmdline: "old" }),
+      manifest,
+      vec(),
+      kernel({ cmdline: "new" }),
+      manifest,
+    );
+    const damage = (bytes: Buffer): unknown => bytes.writeUInt32LE(whole.length - 2432 - 64 - 150, 16);
+    const { payload, type } = vec();
+    const bytes = await rvf(
+      kernel({ cmdline: "old" }),
+      manifest,
+      { type, payload, damage },
+      kernel({ cmdline: "new" }),
+      manifest,
+    );
+    expect((await readKernel(files.file(bytes))).cmdline).toBe("new");
+  });
+
+  test("is found past a torn write that a later one was appended to", async () => {
+    const torn = (await rvf(manifest, vec(4000))).subarray(0, 1000);
+    const rest = await rvf(vec(100), witness);
+    const entries = [{ id: 1n, offset: torn.length, length: 100, type: 1 }];
+    const end = await rvf({ manifest: { entries, epoch: 9 } });
+    const report = await inspectRvf(files.file(Buffer.concat([torn, rest, end])));
+    expect(report).toMatchObject({ epoch: 9, segments: { vec: 1 } });
+    expect(report.warnings).toEqual([expect.stringMatching(/damaged at byte 128/)]);
+  });
+
+  test("is the last whole one where only vectors are cut off, with a warning", async () => {
+    const bytes = (await rvf(kernel(), manifest, vec(5000), manifest)).subarray(0, 4000);
+    const report = await inspectRvf(files.file(bytes));
+    expect(report.kernel?.segmentId).toBe(1);
+    expect(report.warnings).toEqual([expect.stringMatching(/ends within segment 3 \(vec\)/)]);
+  });
+
+  test("whose vectors were cut off before a kernel could follow is no store without a kernel", async () => {
+    const bytes = (await rvf(manifest, vec(5000), kernel(), manifest)).subarray(0, 4000);
+    await expect(readKernel(files.file(bytes))).rejects.toMatchObject(
+      refusal("RvfInvalid", /cut short, and what is left holds no kernel/),
+    );
+  });
+});
+
+test("bytes behind the last segment that are none are a warning", async () => {
+  const bytes = Buffer.concat([await rvf(kernel(), manifest), Buffer.from("appended")]);
+  const report = await inspectRvf(files.file(bytes));
+  expect(report.kernel?.segmentId).toBe(1);
+  expect(report.warnings).toEqual([expect.stringMatching(/at the end of the file belong to no segment/)]);
+});
+
+test("numbers of the manifest are numbers only", async () => {
+  const path = files.file(
+    await rvf({ manifest: { totalVectors: 2n ** 64n - 1n, deleted: [5n], dimension: 65535 } }),
+  );
+  const report = await inspectRvf(path);
+  expect(report).toMatchObject({ vectorCount: "18446744073709551614", dimension: 65535 });
+  expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  await expect(readKernel(path)).rejects.toMatchObject({
+    code: "NoKernelSegment",
+    hint: expect.stringContaining("rvf embed-kernel") as string,
+  });
+});
+
+test("a sparse file of 6 GiB is answered at once", async () => {
+  const path = files.file(await rvf(kernel(), manifest));
+  truncateSync(path, 6 * 2 ** 30);
+  const started = performance.now();
+  expect((await inspectRvf(path)).kernel?.segmentId).toBe(1);
+  expect(performance.now() - started).toBeLessThan(5000);
+});
+
+test("a file full of manifest lookalikes is answered in bounded time", async () => {
+  const header = (await rvf({ type: 5, payload: Buffer.alloc(0), id: 1n })).subarray(0, 64);
+  const lookalike = patched(Buffer.from(header), 0x10, 1 << 20).fill(1, 0x28, 0x38);
+  const bytes = Buffer.concat([
+    Buffer.from("SFVR\x01"),
+    Buffer.alloc(59),
+    ...Array<Buffer>(40_000).fill(lookalike),
+  ]);
+  bytes.writeBigUInt64LE(2n ** 63n, 0x10);
+  const started = performance.now();
+  await expect(readKernel(files.file(bytes))).rejects.toMatchObject({ code: "RvfInvalid" });
+  expect(performance.now() - started).toBeLessThan(5000);
+});
