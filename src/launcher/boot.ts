@@ -6,13 +6,15 @@ import { MicroVmError } from "../errors.js";
 import { SSH_PORT } from "../appliance/contract.js";
 import { acceleratorChoices, kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { hasContent } from "./console.js";
+import { contentFingerprint } from "./fingerprint.js";
 import { planQemu } from "./plan.js";
 import { assertPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
+import { isAlive } from "./process.js";
 import { waitReady } from "./ready.js";
 import { generationFiles, qmpSocketPath, writeRecord, type Generation, type VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
-import { spawnQemu } from "./spawn.js";
+import { spawnQemu, startFailure } from "./spawn.js";
 import { hostTscKhz } from "./tsc.js";
 
 /** Under KVM the first console output comes within a second; a silent guest is one that KVM does not run. */
@@ -28,7 +30,11 @@ export interface Progress {
  * Boots the record's spec as its next generation and returns the record as it then stands on disk. When it throws, no
  * process of that generation is left, and the record still says `creating`.
  */
-export async function boot(record: VmRecord, preparation: Preparation, progress: Progress): Promise<VmRecord> {
+export async function boot(
+  record: VmRecord,
+  preparation: Preparation,
+  progress: Progress,
+): Promise<VmRecord> {
   const { kernel } = preparation;
   const choices = await acceleratorChoices({ ...kernel, enableKvm: record.spec.enableKvm });
   for (;;) {
@@ -51,7 +57,8 @@ export async function boot(record: VmRecord, preparation: Preparation, progress:
 
 /** A guest that never wrote a byte did not get to run; whatever else goes wrong is not the accelerator's doing. */
 async function isAcceleratorsFault(error: unknown, { vmId, generation }: Attempt): Promise<boolean> {
-  if (!(error instanceof MicroVmError) || !["QemuExited", "Timeout", "QemuSpawn"].includes(error.code)) return false;
+  if (!(error instanceof MicroVmError) || !["QemuExited", "Timeout", "QemuSpawn"].includes(error.code))
+    return false;
   return !(await hasContent(generationFiles(vmId, generation.number).console));
 }
 
@@ -73,6 +80,7 @@ async function prepareGeneration(
       nonce: randomBytes(16).toString("hex"),
       qmpSocket: qmpSocketPath(record.vmId, number),
       qemuVersion: qemu.version,
+      contentFingerprint: await contentFingerprint(record.spec),
       kernelSha256: kernel.sha256,
       kernelIntegrity: kernel.integrity,
       accelerator,
@@ -94,7 +102,10 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
   const files = generationFiles(vmId, generation.number);
   const ports: Ports = {
     apiPort: await portToBind(spec.apiPort, generation.boundApiPort, "apiPort"),
-    sshPort: spec.sshPort === undefined ? undefined : await portToBind(spec.sshPort, generation.boundSshPort, "sshPort"),
+    sshPort:
+      spec.sshPort === undefined
+        ? undefined
+        : await portToBind(spec.sshPort, generation.boundSshPort, "sshPort"),
   };
   const { argv } = planQemu({
     spec: { ...spec, ...ports },
@@ -106,7 +117,12 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
   });
   const spawned = performance.now();
   const pid = await spawnQemu({ argv, files, ...generation, signal });
-  const bound = await boundPorts(generation.qmpSocket, ports, preparation.kernel.guestApiPort);
+  const bound = await boundPorts(generation.qmpSocket, ports, preparation.kernel.guestApiPort).catch(
+    async (error: unknown) => {
+      // A monitor that breaks is mostly a QEMU that died, whose own words say more.
+      throw (await isAlive(pid, generation.uuid)) ? error : await startFailure(files);
+    },
+  );
   const running: Attempt = { ...attempt, generation: { ...generation, pid, ...bound } };
   await writeRecord(running);
 
@@ -129,7 +145,11 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
 export const apiUrl = (port: number): string => `http://127.0.0.1:${port}`;
 
 /** The port to forward: the one asked for or, where that is 0, the former generation's as long as it is free. */
-async function portToBind(wanted: number, kept: number | undefined, key: "apiPort" | "sshPort"): Promise<number> {
+async function portToBind(
+  wanted: number,
+  kept: number | undefined,
+  key: "apiPort" | "sshPort",
+): Promise<number> {
   if (wanted === 0 && kept !== undefined) {
     const free = await assertPortFree(kept, key).then(
       () => true,
@@ -157,7 +177,8 @@ async function boundPorts(
   const forwards = await hostForwards(monitor);
   const hostPortOf = (guestPort: number) => {
     const found = forwards.find((forward) => forward.guestPort === guestPort)?.hostPort;
-    if (found === undefined) throw new MicroVmError("Qmp", `QEMU does not forward a port to the guest's ${guestPort}`);
+    if (found === undefined)
+      throw new MicroVmError("Qmp", `QEMU does not forward a port to the guest's ${guestPort}`);
     return found;
   };
   return {

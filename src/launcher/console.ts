@@ -15,7 +15,10 @@ export async function tailLines(path: string, lines = 15): Promise<string> {
     const { size } = await file.stat();
     const start = Math.max(0, size - maxBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size - start), 0, size - start, start);
-    return printable(buffer.toString("utf8", 0, bytesRead)).split("\n").slice(-lines).join("\n");
+    return printable(buffer.toString("utf8", 0, bytesRead))
+      .split("\n")
+      .slice(-lines)
+      .join("\n");
   } finally {
     await file.close();
   }

@@ -57,7 +57,14 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
     url,
     waitReady: async ({ timeoutMs = record.spec.readyTimeoutSeconds * 1000, signal } = {}) => {
       if ((await processOf(record, generation)) === undefined) throw await notRunning(record);
-      await waitReady({ files: generationFiles(vmId, generation.number), ...generation, pid, url, timeoutMs, signal });
+      await waitReady({
+        files: generationFiles(vmId, generation.number),
+        ...generation,
+        pid,
+        url,
+        timeoutMs,
+        signal,
+      });
     },
     query: async (vector, k, queryOptions) => {
       if ((await processOf(record, generation)) === undefined) throw await notRunning(record);

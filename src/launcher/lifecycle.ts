@@ -7,6 +7,7 @@ import { basename, extname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
 import { boot, type Progress } from "./boot.js";
+import { contentFingerprint } from "./fingerprint.js";
 import { prepare } from "./prepare.js";
 import { listRecords, readRecord, removeRecord, writeRecord, type Owner, type VmRecord } from "./record.js";
 import { shutdownProcess, type ShutdownOptions, type ShutdownReport } from "./shutdown.js";
@@ -29,7 +30,10 @@ export async function createVm(input: VmSpecInput, options: CreateOptions = {}):
   const name = options.name ?? basename(spec.rvfPath, extname(spec.rvfPath));
   const vmId = newVmId(name);
   const createdAt = new Date().toISOString();
-  return await launchRecord({ format: 1, vmId, name, owner: options.owner ?? null, createdAt, phase: "creating", spec }, options);
+  return await launchRecord(
+    { format: 1, vmId, name, owner: options.owner ?? null, createdAt, phase: "creating", spec },
+    options,
+  );
 }
 
 async function launchRecord(record: VmRecord, progress: Progress): Promise<VmStatus> {
@@ -45,11 +49,15 @@ async function launchRecord(record: VmRecord, progress: Progress): Promise<VmSta
 }
 
 /**
- * Makes the VM what `input` says. The same spec on a VM that runs changes nothing; otherwise the new kernel and QEMU are
+ * Makes the VM what `input` says. The same spec and files on a VM that runs change nothing; otherwise the new kernel and QEMU are
  * prepared and checked first, and only then the old generation is powered down and the next one booted. A VM whose
  * record is gone is launched anew under its id.
  */
-export async function updateVm(vmId: string, input: VmSpecInput, options: CreateOptions = {}): Promise<VmStatus> {
+export async function updateVm(
+  vmId: string,
+  input: VmSpecInput,
+  options: CreateOptions = {},
+): Promise<VmStatus> {
   const spec = parseSpec(input);
   const old = await readRecord(vmId);
   const owner = options.owner ?? old?.owner ?? null;
@@ -60,12 +68,13 @@ export async function updateVm(vmId: string, input: VmSpecInput, options: Create
   }
   const next: VmRecord = { ...old, owner, name, spec };
   const status = await statusOfRecord(old);
-  if (status.state === "running" && isDeepStrictEqual(old.spec, spec)) {
-    await writeRecord(next);
-    return await statusOfRecord(next);
-  }
   try {
     const preparation = await prepare(spec);
+    const sameContent = old.generation?.contentFingerprint === (await contentFingerprint(spec));
+    if (status.state === "running" && sameContent && isDeepStrictEqual(old.spec, spec)) {
+      await writeRecord(next);
+      return await statusOfRecord(next);
+    }
     preparation.warnings.forEach((warning) => options.onProgress?.(`warning: ${warning}`));
     options.signal?.throwIfAborted();
     await stopGeneration(old, options);
@@ -83,7 +92,10 @@ async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promi
 }
 
 /** Powers the VM down and removes every trace of it. One that is not recorded any more is no error. */
-export async function destroyVm(vmId: string, options: ShutdownOptions & Progress = {}): Promise<ShutdownReport> {
+export async function destroyVm(
+  vmId: string,
+  options: ShutdownOptions & Progress = {},
+): Promise<ShutdownReport> {
   const record = await readRecord(vmId);
   if (record === undefined) return { rung: "gone", millis: 0 };
   if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" });
@@ -118,7 +130,11 @@ async function clearInterrupted(owner: Owner): Promise<void> {
 
 /** A readable head and 32 random bits: an id is never used twice, so a resource and its replacement never share one. */
 function newVmId(name: string): string {
-  const head = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 32);
+  const head = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 32);
   return `${head || "vm"}-${randomBytes(4).toString("hex")}`;
 }
 

@@ -43,10 +43,14 @@ export function planQemu(input: PlanInput): Plan {
     });
   }
   if (!qemu.machines.includes("microvm")) {
-    throw new MicroVmError("QemuNotFound", `${qemu.binary} (${qemu.version}) was built without the microvm machine`, {
-      hint: "Install your distribution's full qemu-system-x86 package, or set qemuBinary.",
-      property: "qemuBinary",
-    });
+    throw new MicroVmError(
+      "QemuNotFound",
+      `${qemu.binary} (${qemu.version}) was built without the microvm machine`,
+      {
+        hint: "Install your distribution's full qemu-system-x86 package, or set qemuBinary.",
+        property: "qemuBinary",
+      },
+    );
   }
   const cmdline = kernelCmdline({
     own: kernel.cmdline,
@@ -83,7 +87,12 @@ export function planQemu(input: PlanInput): Plan {
       // JSON, because the short form splits paths at commas.
       ...["-blockdev", JSON.stringify(disk), "-device", "virtio-blk-device,drive=rvf"],
       // restrict=on: the guest reaches neither the outside nor services on the host's own loopback.
-      ...["-netdev", ["user,id=net0,restrict=on", ...forwards].join(","), "-device", "virtio-net-device,netdev=net0"],
+      ...[
+        "-netdev",
+        ["user,id=net0,restrict=on", ...forwards].join(","),
+        "-device",
+        "virtio-net-device,netdev=net0",
+      ],
       ...["-device", "virtio-rng-device"],
       ...["-device", "virtio-serial-device", "-chardev", `file,id=ready,path=${escapeCommas(files.ready)}`],
       ...["-device", `virtserialport,chardev=ready,name=${READY_PORT}`],

@@ -35,7 +35,9 @@ function tryListen(port: number): Promise<string | undefined> {
 /** `pid 123 (name)` of the process that listens on the port, as far as this user may see it (Linux). */
 async function portHolder(port: number): Promise<string | undefined> {
   const inodes = new Set(
-    (await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat(),
+    (
+      await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))
+    ).flat(),
   );
   if (inodes.size === 0) return undefined;
   for (const pid of await readdir("/proc")) {

@@ -32,7 +32,8 @@ export async function prepare(spec: VmSpec): Promise<Preparation> {
 
 /** The checks alone, without writing anything: what a preview can know. The kernel's hashes are left to the launch. */
 export async function examine(spec: VmSpec): Promise<void> {
-  const arch = spec.kernelPath === undefined ? await examineRvf(spec) : await examineFile(spec, spec.kernelPath);
+  const arch =
+    spec.kernelPath === undefined ? await examineRvf(spec) : await examineFile(spec, spec.kernelPath);
   if (spec.initramfsPath !== undefined) await assertFile(spec.initramfsPath, "initramfsPath");
   await resolveQemu(arch, spec.qemuBinary);
 }
@@ -40,10 +41,14 @@ export async function examine(spec: VmSpec): Promise<void> {
 async function examineRvf(spec: VmSpec): Promise<Arch> {
   const { arch, minMemoryMb } = await about("rvfPath", readKernel(spec.rvfPath, { verify: false }));
   if (spec.memoryMb < minMemoryMb) {
-    throw new MicroVmError("MemoryTooSmall", `the kernel asks for ${minMemoryMb} MiB, memoryMb is ${spec.memoryMb}`, {
-      hint: `Set memoryMb to ${minMemoryMb} or more.`,
-      property: "memoryMb",
-    });
+    throw new MicroVmError(
+      "MemoryTooSmall",
+      `the kernel asks for ${minMemoryMb} MiB, memoryMb is ${spec.memoryMb}`,
+      {
+        hint: `Set memoryMb to ${minMemoryMb} or more.`,
+        property: "memoryMb",
+      },
+    );
   }
   return bootable(arch, "rvfPath");
 }
@@ -89,7 +94,9 @@ function bootable(arch: string, property: "rvfPath" | "kernelPath"): Arch {
 async function assertFile(path: string, property: "kernelPath" | "initramfsPath"): Promise<void> {
   const stats = await stat(path).catch(() => undefined);
   if (stats?.isFile()) return;
-  throw new MicroVmError("InvalidArgument", `${property} is ${stats ? "not a file" : "missing"}: ${path}`, { property });
+  throw new MicroVmError("InvalidArgument", `${property} is ${stats ? "not a file" : "missing"}: ${path}`, {
+    property,
+  });
 }
 
 /** Adds which input an error of the reader is about. */

@@ -56,9 +56,14 @@ export async function resolveQemu(arch: Arch, ownBinary?: string): Promise<strin
 
 /** Asks the binary for its version and features. Throws QemuSpawn when it does not answer like a QEMU. */
 export async function qemuFacts(binary: string): Promise<QemuFacts> {
-  const ask = async (...args: string[]) => (await execa(binary, args, { timeout: 10_000, stdin: "ignore" })).stdout;
+  const ask = async (...args: string[]) =>
+    (await execa(binary, args, { timeout: 10_000, stdin: "ignore" })).stdout;
   try {
-    const [version, machines, help] = await Promise.all([ask("-version"), ask("-machine", "help"), ask("-help")]);
+    const [version, machines, help] = await Promise.all([
+      ask("-version"),
+      ask("-machine", "help"),
+      ask("-help"),
+    ]);
     const number = /version (\d+(?:\.\d+)+)/.exec(version)?.[1];
     if (number === undefined) throw new Error(`its -version says: ${version.slice(0, 200)}`);
     return {

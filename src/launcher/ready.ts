@@ -41,7 +41,8 @@ export async function waitReady(watch: ReadyWatch): Promise<void> {
       }),
     ]);
   } catch (error) {
-    if (watch.signal?.aborted) throw new MicroVmError("Cancelled", "the launch was cancelled", { cause: error });
+    if (watch.signal?.aborted)
+      throw new MicroVmError("Cancelled", "the launch was cancelled", { cause: error });
     throw error;
   } finally {
     done.abort();
@@ -49,7 +50,10 @@ export async function waitReady(watch: ReadyWatch): Promise<void> {
 }
 
 /** What the guest has written on its own channel so far. */
-async function guestWords({ files, nonce }: ReadyWatch): Promise<{ ready: boolean; fatal?: string | undefined }> {
+async function guestWords({
+  files,
+  nonce,
+}: ReadyWatch): Promise<{ ready: boolean; fatal?: string | undefined }> {
   const lines = (await readFile(files.ready, "utf8").catch(() => "")).split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };
@@ -66,7 +70,9 @@ async function readyLine(watch: ReadyWatch, signal: AbortSignal): Promise<void> 
 }
 
 async function gaveUp({ files }: ReadyWatch, reason: string): Promise<MicroVmError> {
-  return new MicroVmError("QemuExited", `the guest gave up: ${reason}`, { evidence: await evidenceOf(files) });
+  return new MicroVmError("QemuExited", `the guest gave up: ${reason}`, {
+    evidence: await evidenceOf(files),
+  });
 }
 
 async function httpAnswer({ url }: ReadyWatch, pauseMs: number, signal: AbortSignal): Promise<void> {

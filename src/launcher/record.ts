@@ -18,6 +18,8 @@ const generationSchema = z.object({
   nonce: z.string(),
   qmpSocket: z.string(),
   qemuVersion: z.string(),
+  /** Of the files behind the spec's paths when it booted. */
+  contentFingerprint: z.string(),
   kernelSha256: z.string(),
   kernelIntegrity: z.string(),
   accelerator: z.enum(["kvm", "tcg"]),
@@ -95,15 +97,21 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
     text = await readFile(recordPath(vmId), "utf8");
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(systemErrorCode(error) ?? "")) return undefined;
-    throw new MicroVmError("Io", `cannot read the record of ${vmId}: ${(error as Error).message}`, { cause: error });
+    throw new MicroVmError("Io", `cannot read the record of ${vmId}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   try {
     return recordSchema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new MicroVmError("Io", `the record of ${vmId} is not one this version understands: ${recordPath(vmId)}`, {
-      hint: "It was written by a newer version or damaged. Stop its QEMU by hand, then remove the folder.",
-      cause,
-    });
+    throw new MicroVmError(
+      "Io",
+      `the record of ${vmId} is not one this version understands: ${recordPath(vmId)}`,
+      {
+        hint: "It was written by a newer version or damaged. Stop its QEMU by hand, then remove the folder.",
+        cause,
+      },
+    );
   }
 }
 

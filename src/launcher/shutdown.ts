@@ -24,7 +24,10 @@ export interface ShutdownOptions {
 /**
  * Stops the VM's process; one already gone is no error. Throws VmNotRunning never, Io when even SIGKILL did not end it.
  */
-export async function shutdownProcess(record: VmRecord, options: ShutdownOptions = {}): Promise<ShutdownReport> {
+export async function shutdownProcess(
+  record: VmRecord,
+  options: ShutdownOptions = {},
+): Promise<ShutdownReport> {
   const { generation } = record;
   const start = performance.now();
   const report = (rung: Rung): ShutdownReport => ({ rung, millis: Math.round(performance.now() - start) });
@@ -39,7 +42,12 @@ export async function shutdownProcess(record: VmRecord, options: ShutdownOptions
     // A monitor that does not answer costs its rungs, nothing more.
     const monitor = await connectQmp(qmpSocket, { timeoutMs: deadlines.connect }).catch(() => undefined);
     try {
-      if (monitor && from === "powerdown" && (await ask(monitor, systemPowerdown)) && (await ends(deadlines.powerdown)))
+      if (
+        monitor &&
+        from === "powerdown" &&
+        (await ask(monitor, systemPowerdown)) &&
+        (await ends(deadlines.powerdown))
+      )
         return report("powerdown");
       if (monitor && (await ask(monitor, quit)) && (await ends(deadlines.quit))) return report("quit");
     } finally {
@@ -56,7 +64,10 @@ export async function shutdownProcess(record: VmRecord, options: ShutdownOptions
 }
 
 /** Whether the command was taken; a monitor that fails here is what the next rung is for. */
-async function ask(monitor: QmpConnection, command: (monitor: QmpConnection) => Promise<void>): Promise<boolean> {
+async function ask(
+  monitor: QmpConnection,
+  command: (monitor: QmpConnection) => Promise<void>,
+): Promise<boolean> {
   return await command(monitor).then(
     () => true,
     () => false,

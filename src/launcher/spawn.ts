@@ -45,7 +45,8 @@ export async function spawnQemu({ argv, files, uuid, qmpSocket, signal }: SpawnO
   });
   shell.unref();
   // Without a pid not even the shell could be started.
-  if (shell.pid === undefined) throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
+  if (shell.pid === undefined)
+    throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
   return await waitForMonitor({ files, uuid, qmpSocket, signal });
 }
 
@@ -67,7 +68,8 @@ async function waitForMonitor(options: Omit<SpawnOptions, "argv">): Promise<numb
   }
 }
 
-async function startFailure(files: GenerationFiles): Promise<MicroVmError> {
+/** Why a QEMU that is gone did not come up, in its own words. */
+export async function startFailure(files: GenerationFiles): Promise<MicroVmError> {
   const [ending, evidence] = [await readEnding(files), await evidenceOf(files)];
   const taken = /Could not set up host forwarding rule 'tcp:127\.0\.0\.1:(\d+)-[^:]+:(\d+)'/.exec(evidence);
   if (taken) return portInUse(Number(taken[1]), taken[2] === "2222" ? "sshPort" : "apiPort");

@@ -53,9 +53,13 @@ export function parseSpec(input: VmSpecInput): VmSpec {
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const property = issue?.path.join(".") ?? "";
-    throw new MicroVmError("InvalidArgument", `${property || "the configuration"}: ${issue?.message ?? "is invalid"}`, {
-      property,
-    });
+    throw new MicroVmError(
+      "InvalidArgument",
+      `${property || "the configuration"}: ${issue?.message ?? "is invalid"}`,
+      {
+        property,
+      },
+    );
   }
   const spec = parsed.data;
   return {

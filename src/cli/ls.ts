@@ -1,0 +1,29 @@
+import type { Command } from "commander";
+import { listRecords, statusOfRecord } from "../launcher/index.js";
+import { print, table, type JsonOption } from "./output.js";
+
+/** `microvm ls`: every VM recorded on this host, also those of Pulumi stacks. */
+export function addLs(program: Command): void {
+  program
+    .command("ls")
+    .description("list the VMs on this host")
+    .option("--json", "print JSON")
+    .action(async (options: JsonOption) => {
+      const vms = await Promise.all((await listRecords()).map(statusOfRecord));
+      print(vms, options, () =>
+        vms.length === 0
+          ? "no VMs"
+          : table([
+              ["ID", "STATUS", "PID", "URL", "MEMORY", "STACK"],
+              ...vms.map(({ vmId, status, pid, url, spec, owner }) => [
+                vmId,
+                status,
+                pid ? String(pid) : "-",
+                url,
+                `${spec.memoryMb} MiB`,
+                owner ? `${owner.project}/${owner.stack}` : "-",
+              ]),
+            ]),
+      );
+    });
+}

@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  createVm,
+  describeShutdown,
+  destroyVm,
+  MicroVmError,
+  statusOf,
+  type VmStatus,
+} from "../launcher/index.js";
+import { fields, note, print, type JsonOption } from "./output.js";
+import { addSpecOptions, specFrom, type SpecOptions } from "./spec-options.js";
+
+interface RunOptions extends SpecOptions, JsonOption {
+  detach?: boolean;
+  name?: string;
+}
+
+/** `microvm run FILE`: boots an RVF; in the foreground until Ctrl-C, or detached once it answers. */
+export function addRun(program: Command): void {
+  addSpecOptions(program.command("run"))
+    .description("boot an RVF and wait until it answers; Ctrl-C stops it")
+    .argument("<file>", "the RVF file")
+    .option("-d, --detach", "return when it is ready and leave it running")
+    .option("--name <name>", "what to call it (default: the file's name)")
+    .option("--json", "print the VM as JSON")
+    .action(run);
+}
+
+async function run(file: string, options: RunOptions): Promise<void> {
+  const interrupt = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupt.abort());
+  const { signal } = interrupt;
+
+  const vm = await createVm(specFrom(file, options), { name: options.name, signal, onProgress: note });
+  print(vm, options, describeVm);
+  if (options.detach) return;
+
+  note("Ctrl-C stops it.");
+  await untilEnd(vm.vmId, signal);
+  const { status } = (await statusOf(vm.vmId)) ?? {};
+  const report = await destroyVm(vm.vmId);
+  if (signal.aborted) return note(describeShutdown(report));
+  if (status === "exited: the guest powered off") return note(status);
+  throw new MicroVmError(
+    "VmNotRunning",
+    `${vm.vmId} ended by itself: ${status ?? "stopped by another command"}`,
+  );
+}
+
+async function untilEnd(vmId: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !["exited", undefined].includes((await statusOf(vmId))?.state)) {
+    await sleep(500, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+export function describeVm(vm: VmStatus): string {
+  return fields([
+    ["id", vm.vmId],
+    ["status", vm.status],
+    ["url", vm.url],
+    ["ssh port", vm.boundSshPort],
+    ["pid", vm.pid || undefined],
+    ["boot", vm.bootMillis ? `${(vm.bootMillis / 1000).toFixed(2)} s` : undefined],
+    ["accelerator", `${vm.accelerator} (${vm.acceleratorReason})`],
+    ["memory", `${vm.spec.memoryMb} MiB, ${vm.spec.vcpus} vCPU`],
+    ["rvf", vm.spec.rvfPath],
+    ["kernel", vm.kernelIntegrity],
+    ["console", vm.consoleLog],
+    ["qmp", vm.qmpSocket],
+    ["started", vm.startedAt],
+    ["qemu", vm.qemuVersion],
+  ]);
+}

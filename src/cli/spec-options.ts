@@ -1,0 +1,53 @@
+/** The options that say what VM is wanted; `run` and `dry-run` share them. */
+import { InvalidArgumentError, type Command } from "commander";
+import type { VmSpecInput } from "../launcher/index.js";
+
+export interface SpecOptions {
+  memory?: number;
+  vcpus?: number;
+  port?: number;
+  sshPort?: number;
+  kvm: boolean;
+  qemu?: string;
+  kernel?: string;
+  initramfs?: string;
+  readyTimeout?: number;
+  extraArgs: string[];
+}
+
+export const wholeNumber = (text: string): number => {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+};
+
+export function addSpecOptions(command: Command): Command {
+  return command
+    .option("-p, --port <port>", "host port of the HTTP API, 0 for a free one (default: 8080)", wholeNumber)
+    .option("-m, --memory <MiB>", "guest memory (default: 128)", wholeNumber)
+    .option("--vcpus <n>", "virtual CPUs (default: 1)", wholeNumber)
+    .option("--ssh-port <port>", "host port of the guest's port 2222", wholeNumber)
+    .option("--no-kvm", "do not try KVM")
+    .option("--qemu <binary>", "the QEMU binary")
+    .option("--kernel <file>", "a kernel instead of the RVF's own")
+    .option("--initramfs <file>", "an initramfs instead of the one behind the kernel")
+    .option("--ready-timeout <seconds>", "how long the guest may take to answer (default: 60)", wholeNumber)
+    .option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo", collect, []);
+}
+
+const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
+
+export function specFrom(file: string, options: SpecOptions): VmSpecInput {
+  return {
+    rvfPath: file,
+    memoryMb: options.memory,
+    vcpus: options.vcpus,
+    apiPort: options.port,
+    sshPort: options.sshPort,
+    enableKvm: options.kvm,
+    qemuBinary: options.qemu,
+    kernelPath: options.kernel,
+    initramfsPath: options.initramfs,
+    readyTimeoutSeconds: options.readyTimeout,
+    extraArgs: options.extraArgs,
+  };
+}

@@ -1,0 +1,24 @@
+/** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
+import { isDeepStrictEqual } from "node:util";
+import { specKeys, statusOf } from "../launcher/index.js";
+import type { Inputs, State } from "./inputs.js";
+
+export interface DiffResult {
+  changes: boolean;
+}
+
+/** Inputs whose change is an update. `__provider` is none: the code installed now serves every state. */
+const compared = [...specKeys, "owner", "contentFingerprint"] as const;
+
+/** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
+export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
+  const changed = compared.some((key) => !isDeepStrictEqual(olds[key] ?? undefined, news[key] ?? undefined));
+  return { changes: changed || !(await isUp(id)) };
+}
+
+/** `up` never calls `read`, so a VM that died in the meantime is found here and brought back by `update`. */
+async function isUp(id: string): Promise<boolean> {
+  const state = (await statusOf(id))?.state;
+  // A busy monitor proves nothing against a VM that may be answering queries.
+  return state === "running" || state === "unresponsive";
+}

@@ -1,0 +1,44 @@
+/** The resource's inputs and outputs as they cross the wire: plain JSON, nothing undefined. */
+import { specKeys, type Owner, type VmSpec, type VmStatus } from "../launcher/index.js";
+
+/** What `check` stores: the spec with its defaults, and what the constructor and `check` add to it. */
+export interface Inputs extends VmSpec {
+  owner: Owner;
+  /** Changes when a file behind one of the paths does. */
+  contentFingerprint: string;
+  /** The provider's code, which the engine keeps beside the inputs. */
+  __provider?: string;
+}
+
+/** What is stored as the resource's outputs: the inputs that diff and update need, and the VM's own values. */
+export type State = Inputs & Outputs;
+
+/** The spec among the inputs; keys that were not given stay away. */
+export function specOf(inputs: Inputs): VmSpec {
+  return Object.fromEntries(
+    specKeys.filter((key) => inputs[key] != null).map((key) => [key, inputs[key]]),
+  ) as VmSpec;
+}
+
+/** The VM's own values. Every key is always there: one that is declared but missing shows as unknown for ever. */
+export function outputsOf(status: VmStatus) {
+  return {
+    vmId: status.vmId,
+    url: status.url,
+    boundApiPort: status.boundApiPort,
+    boundSshPort: status.boundSshPort ?? null,
+    pid: status.pid,
+    status: status.status,
+    accelerator: status.accelerator,
+    acceleratorReason: status.acceleratorReason,
+    qmpSocket: status.qmpSocket,
+    consoleLog: status.consoleLog,
+    kernelSha256: status.kernelSha256,
+    kernelIntegrity: status.kernelIntegrity,
+    bootMillis: status.bootMillis,
+    startedAt: status.startedAt,
+    qemuVersion: status.qemuVersion,
+  };
+}
+
+export type Outputs = ReturnType<typeof outputsOf>;

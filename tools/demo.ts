@@ -1,0 +1,165 @@
+/**
+ * `npm run demo`: the main job from end to end on real parts, told as it goes. An RVF file gets vectors and a kernel,
+ * `pulumi up` boots it, it answers a query with the right neighbours, and `pulumi destroy` powers it down.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { Command } from "commander";
+import pc from "picocolors";
+import { query } from "../src/client/index.js";
+import { assertPortFree, destroyVm, listRecords } from "../src/launcher/index.js";
+import { openProject, type PulumiProject } from "./pulumi-project.js";
+import { makeSampleRvf, neighboursOnHost, sampleQuery } from "./sample-rvf.js";
+import { ensureParts } from "./setup/index.js";
+import { fromRepository } from "./setup/repository.js";
+import { main } from "./steps.js";
+
+const workFolder = fromRepository(".cache/demo");
+const stack = "demo";
+const rvfPath = join(workFolder, "db.rvf");
+const [count, dimension, neighbours] = [3000, 32, 5];
+
+await main(async () => {
+  const { keep } = new Command("npm run demo --")
+    .description("boot an RVF with Pulumi, query it, update it, destroy it")
+    .option("--keep", "leave the VM running and print how to talk to it")
+    .parse()
+    .opts<{ keep?: boolean }>();
+  const env = { ...process.env, ...(await ensureParts(["qemu", "package", "pulumi", "appliance"])) };
+  await demo(env, keep ?? false);
+});
+
+async function demo(env: NodeJS.ProcessEnv, keep: boolean): Promise<void> {
+  await clearFormerRun();
+
+  step(
+    `An RVF file with ${count} vectors of dimension ${dimension}, and the appliance embedded as its kernel`,
+  );
+  await makeSampleRvf(rvfPath, { count, dimension, image: env["MICROVM_APPLIANCE"] });
+  say(relative(process.cwd(), rvfPath));
+
+  step(
+    "pulumi up: the program in examples/db declares new MicroVm(...), QEMU boots the kernel out of the RVF",
+  );
+  const project = await openProject({
+    directory: fromRepository(),
+    workFolder,
+    stack,
+    env,
+    nodeModules: fromRepository("node_modules"),
+  });
+  const { pulumi } = project;
+  await pulumi(["config", "set", "rvfPath", rvfPath]);
+  await pulumi(["config", "set", "memoryMb", "256"]);
+  if (!(await isFree(8080))) {
+    say("port 8080 is taken, so a free one is used");
+    await pulumi(["config", "set", "apiPort", "0"]);
+  }
+  await shown(pulumi, ["up", "--yes", "--skip-preview"]);
+  const booted = await project.outputs();
+
+  step("A vector query over HTTP, compared with what @ruvector/rvf-node finds in the same file on the host");
+  const queryMillis = await queryAndCompare(String(booted["url"]));
+
+  step("pulumi refresh, then pulumi up: nothing changed");
+  await shown(pulumi, ["refresh", "--yes", "--skip-preview", "--expect-no-changes"]);
+  await shown(pulumi, ["up", "--yes", "--skip-preview", "--expect-no-changes"]);
+
+  step("pulumi up with memoryMb 320 instead of 256: an update relaunches the VM");
+  await pulumi(["config", "set", "memoryMb", "320"]);
+  await shown(pulumi, ["up", "--yes", "--skip-preview"]);
+  const updated = await project.outputs();
+  if (updated["vmId"] !== booted["vmId"])
+    throw new Error("the update replaced the VM instead of relaunching it");
+  await queryAndCompare(String(updated["url"]));
+
+  if (keep) return explain(project, updated);
+
+  step("pulumi destroy: the guest powers itself down, nothing stays");
+  const destroyed = await shown(pulumi, ["destroy", "--yes", "--skip-preview"]);
+  await assertNothingLeft(project);
+  const [, ending = "unknown", millis = "?"] = /\((\w+)\) after (\d+) ms/.exec(destroyed) ?? [];
+
+  console.log(`
+  accelerator   ${String(booted["accelerator"])}
+  boot          ${seconds(booted["bootMillis"])} from QEMU's start to the first HTTP answer
+  query         ${queryMillis.toFixed(0)} ms, ${neighbours} nearest of ${count}
+  shut-down     ${millis} ms, by ${ending}
+`);
+}
+
+const seconds = (millis: unknown): string => `${(Number(millis) / 1000).toFixed(2)} s`;
+const step = (title: string): void => console.log(`\n${pc.bold(pc.cyan("▸"))} ${pc.bold(title)}`);
+const say = (text: string): void => console.log(pc.dim(text.replace(/^/gm, "  ")));
+
+/** Whatever a former run left when it was killed half-way, or was told to keep. */
+async function clearFormerRun(): Promise<void> {
+  process.env["MICROVM_STATE_DIR"] = join(workFolder, "state");
+  for (const { vmId } of await listRecords()) {
+    say(`removing ${vmId} of a former run`);
+    await destroyVm(vmId);
+  }
+  await rm(workFolder, { recursive: true, force: true });
+  await mkdir(workFolder, { recursive: true });
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return await assertPortFree(port, "apiPort").then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Runs the CLI with its own words on the screen, and returns them. */
+async function shown(pulumi: PulumiProject["pulumi"], args: string[]): Promise<string> {
+  console.log(pc.dim(`  $ pulumi ${args.join(" ")}`));
+  const start = performance.now();
+  const result = await pulumi([...args, "--color", "never", "--suppress-outputs"], { reject: false });
+  const text = String(result.all);
+  say(text.trim().replace(/\n{2,}/g, "\n"));
+  if (result.failed) throw new Error(`pulumi ${args[0]} failed with status ${result.exitCode}`);
+  say(`(${seconds(performance.now() - start)})`);
+  return text;
+}
+
+async function queryAndCompare(url: string): Promise<number> {
+  const vector = sampleQuery(1, dimension);
+  const start = performance.now();
+  const answer = await query(url, vector, neighbours);
+  const millis = performance.now() - start;
+  const expected = neighboursOnHost(rvfPath, vector, neighbours);
+  say(`guest: ${answer.map(({ id, distance }) => `${id} (${distance.toFixed(4)})`).join(", ")}`);
+  say(`host:  ${expected.map(({ id, distance }) => `${id} (${distance.toFixed(4)})`).join(", ")}`);
+  const ids = (list: { id: number }[]) => list.map(({ id }) => id);
+  if (!isDeepStrictEqual(ids(answer), ids(expected)))
+    throw new Error("the guest's neighbours are not the host's");
+  say(`the same, in ${millis.toFixed(0)} ms`);
+  return millis;
+}
+
+async function assertNothingLeft({ env }: PulumiProject): Promise<void> {
+  const left = await listRecords();
+  if (left.length > 0) throw new Error(`destroy left ${left.map(({ vmId }) => vmId).join(", ")}`);
+  say(`no process, socket or record is left in ${relative(process.cwd(), String(env["MICROVM_STATE_DIR"]))}`);
+}
+
+function explain({ env }: PulumiProject, { vmId, url }: Record<string, unknown>): void {
+  const set = ["PATH", "PULUMI_BACKEND_URL", "PULUMI_HOME", "PULUMI_CONFIG_PASSPHRASE", "MICROVM_STATE_DIR"];
+  const exports = set.map((key) => `export ${key}='${env[key]}'`).join("\n");
+  const config = join(workFolder, `Pulumi.${stack}.yaml`);
+  const vector = JSON.stringify(sampleQuery(2, dimension).map((x) => Number(x.toFixed(3))));
+  console.log(`
+The VM ${String(vmId)} stays up at ${String(url)}. To talk to it:
+
+curl ${String(url)}/v1/status
+curl -H 'content-type: application/json' -d '{"vector":${vector},"k":3}' ${String(url)}/v1/query
+
+To go on with it in this shell, and to remove it:
+
+${exports}
+npx microvm ls
+npx microvm logs ${String(vmId)}
+pulumi destroy --yes --stack ${stack} --config-file ${config}
+`);
+}

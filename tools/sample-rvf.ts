@@ -1,0 +1,57 @@
+/** Makes the RVF that the demo and the tests boot, with a real writer: @ruvector/rvf-node. */
+import { readFile, rm } from "node:fs/promises";
+import rvf from "@ruvector/rvf-node";
+
+export interface SampleOptions {
+  /** A bootable image to embed; without one the RVF carries no kernel. */
+  image?: string | undefined;
+  /** @default 3000 */
+  count?: number;
+  /** @default 32 */
+  dimension?: number;
+  /** The embedded kernel's own command line. */
+  cmdline?: string;
+}
+
+/** Writes a store of evenly distributed vectors with the ids 1, 2, ..., the same for the same options. */
+export async function makeSampleRvf(path: string, options: SampleOptions = {}): Promise<void> {
+  const { image, count = 3000, dimension = 32, cmdline } = options;
+  // The writer refuses to overwrite, and keeps its lock and manifest beside the file.
+  await rm(path, { force: true });
+  const store = rvf.RvfDatabase.create(path, { dimension });
+  try {
+    const ids = Array.from({ length: count }, (_, i) => i + 1);
+    store.ingestBatch(Float32Array.from(randomNumbers(1, count * dimension)), ids);
+    if (image !== undefined) store.embedKernel(0, 1, 0, await readFile(image), 8080, cmdline);
+  } finally {
+    store.close();
+  }
+}
+
+/** A query vector that is none of the store's own. */
+export const sampleQuery = (seed: number, dimension = 32): number[] => [
+  ...randomNumbers(1000 + seed, dimension),
+];
+
+/** The neighbours that the writer's own library finds in the file: the reference for what a guest answers. */
+export function neighboursOnHost(
+  path: string,
+  vector: number[],
+  k: number,
+): { id: number; distance: number }[] {
+  const store = rvf.RvfDatabase.openReadonly(path);
+  try {
+    return store.query(Float32Array.from(vector), k).map(({ id, distance }) => ({ id, distance }));
+  } finally {
+    store.close();
+  }
+}
+
+/** Single-precision numbers in [0, 1) from a linear congruential generator (the constants of C11's example). */
+function* randomNumbers(seed: number, count: number): Generator<number> {
+  let state = seed >>> 0;
+  for (let i = 0; i < count; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    yield Math.fround((state >>> 8) / 2 ** 24);
+  }
+}
