@@ -26,3 +26,6 @@ export const GUEST_GATEWAY = "10.0.2.2";
 /** Guest ports of the seed's contract: HTTP when the RVF names none, and SSH. */
 export const DEFAULT_API_PORT = 8080;
 export const SSH_PORT = 2222;
+
+/** File in the initramfs that names the kernel modules to load, one file name a line, in order; they lie beside it. */
+export const MODULE_ORDER = "/lib/modules/order";

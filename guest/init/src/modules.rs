@@ -1,0 +1,29 @@
+//! Loads the kernel modules that the builder of the initramfs put beside the list, in the list's order.
+
+use std::fs::{File, read_to_string};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::kmod::{ModuleInitFlags, finit_module};
+
+use crate::contract::MODULE_ORDER;
+use crate::log;
+
+/// A module that cannot be loaded is logged only: whether its device is missed shows where the device is needed.
+pub fn load() {
+    let list = Path::new(MODULE_ORDER);
+    // A kernel with everything built in comes without a list.
+    let Ok(names) = read_to_string(list) else { return };
+    for name in names.lines() {
+        if let Err(error) = load_one(&list.with_file_name(name)) {
+            log::line(&format!("module {name}: {error}"));
+        }
+    }
+}
+
+fn load_one(path: &Path) -> std::io::Result<()> {
+    match finit_module(File::open(path)?, c"", ModuleInitFlags::empty()) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,36 @@
+//! The ready port: a virtio-serial port on which this guest tells its host what it has come to.
+
+use std::fs::{File, OpenOptions, read_dir, read_to_string};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::libc::O_NONBLOCK;
+
+use crate::contract::READY_PORT;
+use crate::wait;
+
+/// The port gets its name, and the host's end opens, a moment after the driver is loaded.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Writes one line. Without the port, or when the host never takes the line, this is an error and never a hang.
+pub fn write_line(text: &str) -> Result<()> {
+    let line = format!("{}\n", text.replace('\n', " ").trim_end());
+    wait::retry(LIMIT, || open()?.write_all(line.as_bytes()))
+}
+
+fn open() -> Result<File> {
+    let path = find(Path::new("/sys/class/virtio-ports"))?;
+    OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path)
+}
+
+fn find(class: &Path) -> Result<PathBuf> {
+    for entry in read_dir(class)? {
+        let entry = entry?;
+        if read_to_string(entry.path().join("name")).is_ok_and(|name| name.trim_end() == READY_PORT) {
+            return Ok(Path::new("/dev").join(entry.file_name()));
+        }
+    }
+    Err(Error::new(ErrorKind::NotFound, format!("no virtio-serial port is named {READY_PORT}")))
+}

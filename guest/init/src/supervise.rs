@@ -1,0 +1,105 @@
+//! Runs the server as a child and watches it. PID 1 itself stays small and idle: what the server can die of (memory
+//! that is not there, a fault in a library) then ends the VM with a reason instead of a kernel panic.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, SysconfVar, fork, pipe, sysconf};
+
+use crate::{log, power};
+
+/// How long the server may take to finish the requests it has, once the button is pressed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Returns when the server has ended on request; the reason when it ended otherwise.
+pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let mut child_ended = SigSet::empty();
+    child_ended.add(Signal::SIGCHLD);
+    child_ended.thread_block().map_err(failed)?;
+    let signals =
+        SignalFd::with_flags(&child_ended, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(failed)?;
+    let (reason, reason_in) = pipe().map_err(failed)?;
+    // SAFETY: this process has one thread, so the child finds no lock held.
+    let server = match unsafe { fork() }.map_err(failed)? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let outcome = child_ended.thread_unblock().map_err(failed).and_then(|()| serve());
+            let text = outcome.err();
+            let _ = File::from(reason_in).write_all(text.as_deref().unwrap_or_default().as_bytes());
+            std::process::exit(i32::from(text.is_some()));
+        }
+    };
+    drop(reason_in);
+    let buttons = power::buttons();
+    if buttons.is_empty() {
+        log::line("no power button");
+    }
+    match watch(server, &signals, &buttons) {
+        None => Ok(()),
+        Some(status) => Err(describe(status, File::from(reason))),
+    }
+}
+
+/// None when the power button was pressed and the server has gone or had its time; else how the server ended.
+fn watch(server: Pid, signals: &SignalFd, buttons: &[File]) -> Option<WaitStatus> {
+    let mut deadline: Option<Instant> = None;
+    loop {
+        if let Some(status) = reap(server) {
+            return if deadline.is_some() { None } else { Some(status) };
+        }
+        let timeout = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            None => PollTimeout::NONE,
+            Some(Duration::ZERO) => return None,
+            Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
+        };
+        let watched = std::iter::once(signals.as_fd()).chain(buttons.iter().map(File::as_fd));
+        let mut watched: Vec<PollFd> = watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let _ = poll(&mut watched, timeout);
+        while let Ok(Some(_)) = signals.read_signal() {}
+        if buttons.iter().filter(|button| power::pressed(button)).count() > 0 && deadline.is_none() {
+            log::line("power button pressed");
+            let _ = kill(server, Signal::SIGTERM);
+            deadline = Some(Instant::now() + GRACE);
+        }
+    }
+}
+
+/// Takes every child that has ended, orphans too, as is PID 1's duty; the server's end when it is among them.
+fn reap(server: Pid) -> Option<WaitStatus> {
+    let mut end = None;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(status) if status.pid() == Some(server) => end = Some(status),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return end,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+fn describe(status: WaitStatus, mut reason: File) -> String {
+    let mut text = String::new();
+    let _ = reason.read_to_string(&mut text);
+    match status {
+        _ if !text.is_empty() => text,
+        WaitStatus::Signaled(_, Signal::SIGKILL | Signal::SIGABRT, _) => {
+            format!("out of memory: the store does not fit into this VM's {} MB", memory_mb())
+        }
+        other => format!("the server ended unexpectedly: {other:?}"),
+    }
+}
+
+fn memory_mb() -> u64 {
+    let value = |name| sysconf(name).ok().flatten().unwrap_or(0) as u64;
+    (value(SysconfVar::_PHYS_PAGES) * value(SysconfVar::PAGE_SIZE)) >> 20
+}
+
+fn failed(error: Errno) -> String {
+    format!("the server cannot be started: {error}")
+}

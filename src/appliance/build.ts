@@ -1,0 +1,120 @@
+/** Builds the appliance: one file of kernel and initramfs, made once for each kernel package and guest source. */
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { constants, gzip } from "node:zlib";
+import writeFileAtomic from "write-file-atomic";
+import { z } from "zod";
+import { cacheDir as defaultCacheDir } from "../paths.js";
+import { MODULE_ORDER } from "./contract.js";
+import { cpio, type CpioEntry } from "./cpio.js";
+import { joinImage } from "./image.js";
+import { buildInit, guestSourceHash } from "./init.js";
+import { fetchKernel, findKernelPackage, type KernelModule } from "./kernel.js";
+
+/** Part of the cache's key: raise it when this file or its neighbours put the image together differently. */
+const BUILDER_VERSION = 1;
+
+export interface BuildApplianceOptions {
+  /** @default the product's cache folder */
+  cacheDir?: string;
+  /** The cargo to compile with. @default "cargo" from PATH */
+  cargo?: string;
+  /** Builds even when the same image was built before. @default false */
+  force?: boolean;
+  signal?: AbortSignal;
+  /** Gets one line for each thing that takes time. */
+  onProgress?: (text: string) => void;
+}
+
+export interface Appliance {
+  /** The image; lies in the cache under its own SHA-256 and never changes. */
+  path: string;
+  sha256: string;
+  bytes: number;
+  /** The kernel's own version, as `uname -r` tells it. */
+  kernelVersion: string;
+  /** True when nothing had to be built. */
+  cached: boolean;
+}
+
+const entrySchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), kernelVersion: z.string() });
+
+/**
+ * Builds the image, or finds it in the cache. Several processes may do so at once.
+ * @throws MicroVmError `ApplianceBuild` when the kernel or a compiler cannot be had, `Cancelled` on the signal.
+ */
+export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<Appliance> {
+  const { cacheDir = defaultCacheDir(), cargo, force = false, signal, onProgress } = options;
+  const dir = join(cacheDir, "appliance");
+  await mkdir(dir, { recursive: true });
+  const [kernelPackage, sourceHash] = await Promise.all([findKernelPackage(signal), guestSourceHash()]);
+  const key = sha256(JSON.stringify([BUILDER_VERSION, kernelPackage, sourceHash]));
+  const entryPath = join(dir, `${key}.json`);
+  const imagePath = (hash: string): string => join(dir, `${hash}.img`);
+  const cached = force ? undefined : await readCached(entryPath, imagePath);
+  if (cached) return cached;
+
+  onProgress?.(`kernel ${kernelPackage.name} ${kernelPackage.version}`);
+  const [kernel, init] = await sideBySide(signal, (either) => [
+    fetchKernel(kernelPackage, { cacheDir: dir, signal: either }),
+    buildInit({ cacheDir: dir, cargo, signal: either, onProgress }).then((path) => readFile(path)),
+  ]);
+  const image = joinImage(kernel.image, await initramfs(init, kernel.modules));
+  const hash = sha256(image);
+  const kernelVersion = kernel.version;
+  // The image first: an entry must never name an image that is not there.
+  await writeFileAtomic(imagePath(hash), image);
+  await writeFileAtomic(entryPath, JSON.stringify({ sha256: hash, kernelVersion }));
+  return { path: imagePath(hash), sha256: hash, bytes: image.length, kernelVersion, cached: false };
+}
+
+/** Undefined when there is nothing intact to be had. */
+async function readCached(
+  entryPath: string,
+  imagePath: (hash: string) => string,
+): Promise<Appliance | undefined> {
+  try {
+    const entry = entrySchema.parse(JSON.parse(await readFile(entryPath, "utf8")));
+    const path = imagePath(entry.sha256);
+    const image = await readFile(path);
+    if (sha256(image) !== entry.sha256) return undefined;
+    return { ...entry, path, bytes: image.length, cached: true };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Both results, or the first error, once the other task has been told to stop and has stopped. */
+async function sideBySide<A, B>(
+  signal: AbortSignal | undefined,
+  start: (signal: AbortSignal) => [Promise<A>, Promise<B>],
+): Promise<[A, B]> {
+  const abort = new AbortController();
+  const tasks = start(signal ? AbortSignal.any([signal, abort.signal]) : abort.signal);
+  try {
+    return await Promise.all(tasks);
+  } catch (error) {
+    abort.abort();
+    await Promise.allSettled(tasks);
+    throw error;
+  }
+}
+
+async function initramfs(init: Buffer, modules: readonly KernelModule[]): Promise<Buffer> {
+  const directory = (path: string): CpioEntry => ({ kind: "directory", path, mode: 0o755 });
+  const file = (path: string, data: Buffer): CpioEntry => ({ kind: "file", path, mode: 0o644, data });
+  const order = MODULE_ORDER.slice(1);
+  const archive = cpio([
+    ...["dev", "proc", "sys", "lib", "lib/modules"].map(directory),
+    // Rust's start-up code opens it, and aborts without it, when the kernel found no console for PID 1.
+    { kind: "character-device", path: "dev/null", mode: 0o666, major: 1, minor: 3 },
+    { kind: "file", path: "init", mode: 0o755, data: init },
+    ...modules.map(({ name, data }) => file(`${dirname(order)}/${name}.ko`, data)),
+    file(order, Buffer.from(modules.map(({ name }) => `${name}.ko\n`).join(""))),
+  ]);
+  return promisify(gzip)(archive, { level: constants.Z_BEST_COMPRESSION });
+}
+
+const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");
