@@ -31,7 +31,7 @@ export function addQuery(program: Command): void {
 function vector(text: string): number[] {
   try {
     const value: unknown = JSON.parse(text);
-    if (Array.isArray(value) && value.every((x) => typeof x === "number")) return value as number[];
+    if (Array.isArray(value) && value.every((x) => typeof x === "number")) return value;
   } catch {
     // Said below, as for any other text that is no vector.
   }

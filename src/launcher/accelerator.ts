@@ -6,7 +6,7 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { MicroVmError } from "../errors.js";
-import type { Arch } from "./qemu.js";
+import type { Arch } from "./arch.js";
 
 export type Accelerator = "kvm" | "tcg";
 

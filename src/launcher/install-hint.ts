@@ -1,6 +1,6 @@
 /** The line that installs QEMU on this system. */
 import { access } from "node:fs/promises";
-import type { Arch } from "./qemu.js";
+import type { Arch } from "./arch.js";
 
 /** Package managers by the file that shows they are there, in the order they are looked for. */
 const managers: { binary: string; command: (arch: Arch) => string }[] = [

@@ -3,7 +3,8 @@ import { GUEST_ADDRESS, READY_PORT, SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError } from "../errors.js";
 import type { Accelerator } from "./accelerator.js";
 import { kernelCmdline } from "./cmdline.js";
-import type { Arch, QemuFacts } from "./qemu.js";
+import type { Arch } from "./arch.js";
+import type { QemuFacts } from "./qemu.js";
 import type { GenerationFiles } from "./record.js";
 import type { VmSpec } from "./spec.js";
 

@@ -4,7 +4,8 @@ import { MicroVmError } from "../errors.js";
 import { DEFAULT_API_PORT } from "../appliance/contract.js";
 import { extractImage, extractKernel, inspectImage, inspectRvf, readKernel } from "../rvf/index.js";
 import type { BootKernel } from "./plan.js";
-import { architectures, qemuFacts, resolveQemu, type Arch, type QemuFacts } from "./qemu.js";
+import { architectures, type Arch } from "./arch.js";
+import { qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
 import type { VmSpec } from "./spec.js";
 
 export interface PreparedKernel extends BootKernel {

@@ -4,11 +4,8 @@ import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { MicroVmError } from "../errors.js";
+import type { Arch } from "./arch.js";
 import { installHint } from "./install-hint.js";
-
-/** Architectures the seed names, with QEMU's spelling. */
-export const architectures = ["x86_64", "aarch64", "riscv64"] as const;
-export type Arch = (typeof architectures)[number];
 
 export interface QemuFacts {
   binary: string;

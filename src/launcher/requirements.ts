@@ -2,7 +2,8 @@
 import { MicroVmError } from "../errors.js";
 import { kvmObstacle } from "./accelerator.js";
 import { installHint } from "./install-hint.js";
-import { findQemu, qemuFacts, type Arch, type QemuFacts } from "./qemu.js";
+import type { Arch } from "./arch.js";
+import { findQemu, qemuFacts, type QemuFacts } from "./qemu.js";
 
 export interface RequirementsReport {
   arch: Arch;
