@@ -101,6 +101,8 @@ const reasons: Readonly<Record<string, string>> = {
   EPERM: "permission denied",
   EFBIG: "the file would be larger than allowed",
   ENOTDIR: "a part of its path is not a directory",
+  // What Node says of making a folder on a read-only file system.
+  ENOENT: "nothing can be made there; the file system may be read-only",
   EEXIST: "something else is at its place",
 };
 

@@ -2,8 +2,8 @@
  * Reads RVF files: what a store holds, the kernel it carries, and that kernel's bytes copied out. A file is never
  * loaded whole and its vectors are never read; nothing here knows of QEMU or Pulumi.
  */
-import { kernelCacheDir } from "../paths.js";
 import { MicroVmError, type ErrorCode } from "../errors.js";
+import { kernelCacheDir } from "../paths.js";
 import { storeParts, type Extracted } from "./extract.js";
 import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image.js";
 import { json64, locateKernel, noKernel } from "./report.js";
@@ -12,6 +12,7 @@ import { typeName } from "./segment.js";
 import { withSource, type Source } from "./source.js";
 import { openStore, type Store } from "./store.js";
 
+export type { Extracted } from "./extract.js";
 export type { Arch, ImageKind } from "./image.js";
 export type { Json64, KernelReport, ReadOptions } from "./report.js";
 
@@ -80,8 +81,10 @@ export function readKernel(path: string, options: ReadOptions = {}): Promise<Ker
   return withSource(path, "rvf", async (source) => (await requireKernel(source, options)).report);
 }
 
-/** Verifies the newest kernel and copies it, and an initramfs appended to it, into the cache. Throws as `readKernel`
- * does, and TempFile or KernelExtraction where the cache cannot be written. */
+/**
+ * Verifies the newest kernel and copies it, and an initramfs appended to it, into the cache. Throws as `readKernel`
+ * does, and TempFile or KernelExtraction where the cache cannot be written.
+ */
 export function extractKernel(
   path: string,
   { cacheDir = kernelCacheDir() }: ExtractOptions = {},

@@ -105,7 +105,7 @@ const named = (names: Readonly<Record<number, string>>, value: number): string =
 export const unsupported = (what: string, hint?: string): MicroVmError =>
   new MicroVmError("KernelUnsupported", `The kernel in the RVF cannot be booted: ${what}.`, {
     property: "rvfPath",
-    ...(hint === undefined ? {} : { hint }),
+    ...(hint && { hint }),
   });
 
 export interface KernelLayout {

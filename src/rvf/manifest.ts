@@ -1,5 +1,5 @@
 /** A manifest's payload: the state of the store and the directory of its segments. Vectors are never touched. */
-import { MAX_SEGMENTS, checkContent, readSegmentHeader, typeName } from "./segment.js";
+import { MAX_SEGMENTS, checkContent, readSegmentHeader, segmentEnd, typeName } from "./segment.js";
 import type { SegmentHeader } from "./segment.js";
 import { readLength, type Source } from "./source.js";
 
@@ -72,7 +72,7 @@ export async function segmentOf(source: Source, entry: DirectoryEntry): Promise<
     segment?.id === entry.id &&
     segment.type === entry.type &&
     segment.payload.length === entry.payloadLength &&
-    entry.offset + entry.payloadLength < source.size;
+    segmentEnd(segment) <= source.size;
   return same ? segment : undefined;
 }
 

@@ -11,7 +11,7 @@ const ALIGNMENT = 64;
 /** More than this is no store anyone made: each commit repeats the whole directory, so files grow with its square. */
 export const MAX_SEGMENTS = 100_000;
 
-export const segmentTypes: Readonly<Record<number, string>> = {
+const segmentTypes: Readonly<Record<number, string>> = {
   0x01: "vec",
   0x02: "index",
   0x03: "overlay",

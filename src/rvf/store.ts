@@ -1,5 +1,6 @@
 /** Finds the state of a store: its newest manifest, or what is wrong with the file. */
 import { MicroVmError } from "../errors.js";
+import { isUnset } from "./hash.js";
 import { mismatches, readManifest, type Manifest } from "./manifest.js";
 import { recoverManifest } from "./recover.js";
 import {
@@ -13,7 +14,6 @@ import {
   walkSegments,
 } from "./segment.js";
 import type { SegmentChain, SegmentHeader } from "./segment.js";
-import { isUnset } from "./hash.js";
 import type { Source } from "./source.js";
 
 export interface Store {
@@ -30,10 +30,7 @@ const ROOT_PAGE_MAGIC = Buffer.from("0MVR", "latin1");
 const ROOT_PAGE_BYTES = 4096;
 
 const invalid = (source: Source, what: string, hint?: string): MicroVmError =>
-  new MicroVmError("RvfInvalid", `"${source.path}" ${what}`, {
-    property: "rvfPath",
-    ...(hint === undefined ? {} : { hint }),
-  });
+  new MicroVmError("RvfInvalid", `"${source.path}" ${what}`, { property: "rvfPath", ...(hint && { hint }) });
 
 /** Reads the structure of an RVF; throws RvfInvalid in words that say what is wrong. */
 export async function openStore(source: Source): Promise<Store> {
