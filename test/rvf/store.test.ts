@@ -3,7 +3,7 @@ import { truncateSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { inspectRvf, readKernel } from "../../src/rvf/index.js";
-import { bzImage, kernel, manifest, manifestPayload, rvf, scratch, vec, witness } from "./build.js";
+import { kernel, manifest, manifestPayload, rvf, scratch, vec, witness } from "./build.js";
 import type { Checksum, Part } from "./build.js";
 
 const files = scratch();
@@ -137,93 +137,6 @@ describe("what is no regular file", () => {
     await new Promise<void>((done) => server.listen(path, done));
     await expect(readKernel(path)).rejects.toMatchObject(refusal("RvfInvalid", /is a socket/));
     await new Promise((done) => server.close(done));
-  });
-});
-
-describe("the newest manifest", () => {
-  test("may be followed by a witness, padding or a root page", async () => {
-    const page = Buffer.alloc(4096, 0x5a);
-    page.write("0MVR", 0, "latin1");
-    for (const tail of [Buffer.alloc(0), Buffer.alloc(448), page]) {
-      const bytes = Buffer.concat([await rvf(kernel(), manifest, witness), tail]);
-      expect(await inspectRvf(files.file(bytes))).toMatchObject({ kernel: { segmentId: 1 }, warnings: [] });
-    }
-  });
-
-  test("is not one that stands in a payload", async () => {
-    const nested = await rvf(kernel({ image: bzImage(0x41) }), manifest);
-    const empty = await rvf(manifest);
-    for (const image of [nested, empty, Buffer.concat([bzImage(), nested])]) {
-      const path = files.file(await rvf(vec(), kernel({ image }), manifest, witness));
-      expect(await readKernel(path)).toMatchObject({ segmentId: 2, imageBytes: image.length });
-    }
-  });
-
-  test("is not a copy of the file's own beginning, even where the real one was cut off", async () => {
-    const start = await rvf(kernel(), manifest, vec());
-    const image = Buffer.concat([bzImage(), start]);
-    const whole = await rvf(kernel(), manifest, vec(), kernel({ image, cmdline: "x".repeat(900) }), manifest);
-    const cut = whole.subarray(0, whole.length - 700);
-    await expect(readKernel(files.file(cut))).rejects.toMatchObject(refusal("RvfInvalid", /cut short/));
-  });
-
-  test("is found past a damaged header of a vector segment", async () => {
-    const bytes = await rvf(
-      kernel(),
-      manifest,
-      { ...vec(5000), damage: (b) => b.fill(0xff, 0, 24) },
-      manifest,
-    );
-    const report = await inspectRvf(files.file(bytes));
-    expect(report).toMatchObject({ kernel: { segmentId: 1 }, segments: { vec: 1 } });
-    expect(report.warnings).toEqual([
-      expect.stringMatching(/damaged at byte 2355; its newest manifest is at byte/),
-      expect.stringMatching(/1 of the manifest's segments .* segment 3 \(vec\)/),
-    ]);
-  });
-
-  test("is found though a damaged length reaches over the kernel into it", async () => {
-    const whole = await rvf(
-      kernel({ cmdline: "old" }),
-      manifest,
-      vec(),
-      kernel({ cmdline: "new" }),
-      manifest,
-    );
-    const damage = (bytes: Buffer): unknown => bytes.writeUInt32LE(whole.length - 2432 - 64 - 150, 16);
-    const { payload, type } = vec();
-    const bytes = await rvf(
-      kernel({ cmdline: "old" }),
-      manifest,
-      { type, payload, damage },
-      kernel({ cmdline: "new" }),
-      manifest,
-    );
-    expect((await readKernel(files.file(bytes))).cmdline).toBe("new");
-  });
-
-  test("is found past a torn write that a later one was appended to", async () => {
-    const torn = (await rvf(manifest, vec(4000))).subarray(0, 1000);
-    const rest = await rvf(vec(100), witness);
-    const entries = [{ id: 1n, offset: torn.length, length: 100, type: 1 }];
-    const end = await rvf({ manifest: { entries, epoch: 9 } });
-    const report = await inspectRvf(files.file(Buffer.concat([torn, rest, end])));
-    expect(report).toMatchObject({ epoch: 9, segments: { vec: 1 } });
-    expect(report.warnings).toEqual([expect.stringMatching(/damaged at byte 128/)]);
-  });
-
-  test("is the last whole one where only vectors are cut off, with a warning", async () => {
-    const bytes = (await rvf(kernel(), manifest, vec(5000), manifest)).subarray(0, 4000);
-    const report = await inspectRvf(files.file(bytes));
-    expect(report.kernel?.segmentId).toBe(1);
-    expect(report.warnings).toEqual([expect.stringMatching(/ends within segment 3 \(vec\)/)]);
-  });
-
-  test("whose vectors were cut off before a kernel could follow is no store without a kernel", async () => {
-    const bytes = (await rvf(manifest, vec(5000), kernel(), manifest)).subarray(0, 4000);
-    await expect(readKernel(files.file(bytes))).rejects.toMatchObject(
-      refusal("RvfInvalid", /cut short, and what is left holds no kernel/),
-    );
   });
 });
 
