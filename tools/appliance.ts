@@ -1,0 +1,47 @@
+/** `npm run appliance -- --out FILE`: one bootable image, kernel and init together. */
+import { statSync } from "node:fs";
+import { copyFile, rename, rm } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import type { Appliance } from "../src/appliance/index.js";
+import { makeAppliance } from "./setup/appliance.js";
+import { main, runSteps } from "./steps.js";
+
+const { out } = new Command("npm run appliance --")
+  .description("Builds the bootable image, kernel and init together, and writes it to a file.")
+  .requiredOption("--out <file>", "where to write the image", writableFile)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts<{ out: string }>();
+
+/** Known to be wrong before the build of some minutes. */
+function writableFile(value: string): string {
+  const file = resolve(process.env["INIT_CWD"] ?? "", value);
+  if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InvalidArgumentError(`There is no folder ${dirname(file)}.`);
+  }
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory())
+    throw new InvalidArgumentError("It is a folder.");
+  return file;
+}
+
+async function copyWhole(from: string, to: string): Promise<void> {
+  const partial = `${to}.${process.pid}.partial`;
+  try {
+    await copyFile(from, partial);
+    await rename(partial, to);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+await main(async () => {
+  let image: Appliance | undefined;
+  const run = async (report: (line: string) => void) => {
+    image = await makeAppliance(report);
+    await copyWhole(image.path, out);
+    return image.cached ? "found" : "built";
+  };
+  await runSteps([{ title: "Appliance", run }]);
+  console.log(`${out}\n${image!.bytes} bytes\nsha256 ${image!.sha256}`);
+});

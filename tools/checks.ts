@@ -1,0 +1,55 @@
+/** Everything that can be said about the code without running it. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { which, run, type Report } from "./setup/command.js";
+import { ensurePackage } from "./setup/package.js";
+import { fromRepository } from "./setup/repository.js";
+import type { Step } from "./steps.js";
+
+const cwd = fromRepository();
+
+/** A check that is one command of an installed npm package. */
+function npmCheck(title: string, command: string, ...args: string[]): Step {
+  return {
+    title,
+    run: async (report) => {
+      await run(fromRepository(`node_modules/.bin/${command}`), args, { cwd, report });
+      return "fine";
+    },
+  };
+}
+
+export const checks: Step[] = [
+  npmCheck("Types", "tsc", "--noEmit"),
+  npmCheck("Format", "prettier", "--check", "--log-level", "warn", "."),
+  npmCheck("Lint", "eslint", "--max-warnings", "0", "."),
+  npmCheck("Who may import whom", "depcruise", "src", "tools"),
+  npmCheck("Unused files, exports and dependencies", "knip"),
+  { title: "Guest's format", run: checkGuestFormat },
+  { title: "Published package", run: checkPublishedPackage },
+];
+
+async function checkGuestFormat(report: Report): Promise<string> {
+  const cargo = await which("cargo");
+  if (!cargo || !(await which("rustfmt"))) return "left out, rustfmt is not here";
+  await run(cargo, ["fmt", "--check"], { cwd: fromRepository("guest/init"), report });
+  return "fine";
+}
+
+/** Packs as npm would and judges the tarball: its manifest, and its types in every module system. */
+async function checkPublishedPackage(report: Report): Promise<string> {
+  await ensurePackage(report);
+  const folder = await mkdtemp(fromRepository(".cache/pack-"));
+  try {
+    await run("npm", ["pack", "--pack-destination", folder], { cwd, report });
+    const tarball = join(folder, (await readdir(folder))[0]!);
+    const bin = fromRepository("node_modules/.bin");
+    await run(join(bin, "publint"), ["--strict", tarball], { cwd, report });
+    // The provider and the launcher are ESM only by design.
+    const rules = ["--profile", "node16", "--ignore-rules", "cjs-resolves-to-esm"];
+    await run(join(bin, "attw"), [tarball, ...rules], { cwd, report });
+    return "fine";
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

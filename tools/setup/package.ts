@@ -1,0 +1,60 @@
+/** The package itself, compiled into dist/ as users get it. */
+import { createHash } from "node:crypto";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { exists } from "./cache.js";
+import { run, type Report } from "./command.js";
+import type { Part } from "./part.js";
+import { fromRepository } from "./repository.js";
+
+const dist = fromRepository("dist");
+
+/** Says what dist/ was made of. */
+const stamp = fromRepository(".cache/dist.sha256");
+
+export async function ensurePackage(report: Report): Promise<Part> {
+  const wanted = await fingerprint();
+  const present = (await exists(dist)) && (await readFile(stamp, "utf8").catch(() => "")) === wanted;
+  if (!present) {
+    await compile(report);
+    await writeFile(stamp, wanted);
+  }
+  return { summary: `${present ? "found" : "compiled"}, ${dist}` };
+}
+
+/** The sources, how they are compiled, and by which versions. */
+async function fingerprint(): Promise<string> {
+  const sources = await readdir(fromRepository("src"), { recursive: true, withFileTypes: true });
+  const files = sources.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const settings = ["tsconfig.json", "tsconfig.build.json", "tsconfig.cjs.json", "package-lock.json"];
+  const hash = createHash("sha256");
+  for (const file of [...files.sort(), ...settings.map(fromRepository)]) {
+    hash
+      .update(`${file}\0`)
+      .update(await readFile(file))
+      .update("\0");
+  }
+  return hash.digest("hex");
+}
+
+/** Compiles both module formats beside dist/ and moves them into place when both are whole. */
+async function compile(report: Report): Promise<void> {
+  const folder = fromRepository(`.cache/dist-${process.pid}`);
+  const cjs = join(folder, "cjs");
+  try {
+    await mkdir(cjs, { recursive: true });
+    await Promise.all([tsc("tsconfig.build.json", folder, report), tsc("tsconfig.cjs.json", cjs, report)]);
+    await writeFile(join(cjs, "package.json"), '{"type":"commonjs"}\n');
+    const command = join(folder, "cli", "main.js");
+    if (await exists(command)) await chmod(command, 0o755);
+    await rm(dist, { recursive: true, force: true });
+    await rename(folder, dist);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function tsc(project: string, outDir: string, report: Report): Promise<void> {
+  const args = [fromRepository("node_modules/typescript/bin/tsc"), "-p", project, "--outDir", outDir];
+  await run(process.execPath, args, { cwd: fromRepository(), report });
+}

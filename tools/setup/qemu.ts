@@ -1,0 +1,43 @@
+/** QEMU for x86-64 guests. */
+import { describeError, MicroVmError } from "../../src/errors.js";
+import { findQemu, qemuFacts } from "../../src/launcher/qemu.js";
+import type { Report } from "./command.js";
+import { SetupError } from "./error.js";
+import { installCommand, installPackages } from "./packages.js";
+import type { Part } from "./part.js";
+import { atLeast } from "./version.js";
+
+/** The oldest QEMU that the launcher is made for: the one of Debian 12. */
+const oldest = "7.2";
+
+const packages = {
+  "apt-get": "qemu-system-x86",
+  dnf: "qemu-system-x86-core",
+  pacman: "qemu-system-x86",
+  apk: "qemu-system-x86_64",
+  zypper: "qemu-x86",
+  brew: "qemu",
+};
+
+export async function ensureQemu(report: Report): Promise<Part> {
+  const present = await findQemu("x86_64").catch((error: unknown) => {
+    if (error instanceof MicroVmError && error.code === "QemuNotFound") return undefined;
+    throw error;
+  });
+  if (present === undefined) await installPackages(packages, report);
+  const { binary, version, machines } = await qemuFacts(present ?? (await findQemu("x86_64"))).catch(
+    (cause: unknown) => {
+      throw new SetupError(describeError(cause), { cause });
+    },
+  );
+  if (!atLeast(version, oldest) || !machines.includes("microvm")) {
+    const hint = await installCommand(packages);
+    throw new SetupError(
+      `${binary} ${version} is too old, or built without the microvm machine; ${oldest} is needed.`,
+      {
+        ...(hint && { hint: `Install a newer one, for example: ${hint}` }),
+      },
+    );
+  }
+  return { summary: `${present ? "found" : "installed"} ${version}, ${binary}` };
+}

@@ -1,0 +1,160 @@
+/**
+ * The entry of every npm script: `node tools/start.mjs <task> [args]`. It is plain JavaScript on Node's own modules,
+ * because in a fresh clone nothing else is there: it installs the npm packages, then runs the task's TypeScript.
+ */
+import { spawn } from "node:child_process";
+import { mkdir, readlink, rm, stat, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { clearInterval, setInterval } from "node:timers";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const repository = dirname(dirname(fileURLToPath(import.meta.url)));
+const tasks = {
+  demo: "demo.ts",
+  test: "test.ts",
+  "test:unit": "test-unit.ts",
+  appliance: "appliance.ts",
+  lint: "lint.ts",
+  build: "build.ts",
+};
+
+/** Set by a signal: what runs is ended, and nothing further is started. */
+let interrupted;
+
+/**
+ * Runs a command to its end and passes signals on. Without a terminal it gets a process group of its own, so that
+ * a signal to this process reaches everything below; with one, the terminal itself tells the whole group.
+ */
+function run(command, args, options) {
+  const own = !process.stdin.isTTY;
+  const child = spawn(command, args, { cwd: repository, detached: own, ...options });
+  const tell = (signal) => {
+    try {
+      if (child.pid !== undefined) process.kill(own ? -child.pid : child.pid, signal);
+    } catch {
+      // It has ended already.
+    }
+  };
+  const pass = (signal) => {
+    if (own || signal !== "SIGINT") tell(interrupted ? "SIGKILL" : signal);
+    interrupted ??= signal;
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, pass);
+  return {
+    child,
+    ended: new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code, signal) => {
+        for (const each of signals) process.off(each, pass);
+        // Compilers and other grandchildren that the task could not end itself.
+        if (own) tell("SIGKILL");
+        resolve(code ?? (signal ? 1 : 0));
+      });
+    }),
+  };
+}
+
+/** npm writes the hidden lock file as the last thing of an installation. */
+async function packagesAreCurrent() {
+  const time = (name) =>
+    stat(join(repository, name)).then(
+      (found) => found.mtimeMs,
+      () => undefined,
+    );
+  const [installed, wanted] = await Promise.all([
+    time("node_modules/.package-lock.json"),
+    time("package-lock.json"),
+  ]);
+  return installed !== undefined && wanted !== undefined && installed >= wanted;
+}
+
+/** Shows that something goes on: in place on a terminal, else a line now and then for the log. */
+function showSeconds(what) {
+  const start = Date.now();
+  const seconds = () => Math.round((Date.now() - start) / 1000);
+  const show = () =>
+    process.stdout.write(process.stdout.isTTY ? `\r${what} ${seconds()} s ` : `${what} ${seconds()} s\n`);
+  show();
+  const timer = setInterval(show, process.stdout.isTTY ? 1000 : 20_000);
+  return (end) => {
+    clearInterval(timer);
+    process.stdout.write(`${process.stdout.isTTY ? "\r" : ""}${what} ${end} (${seconds()} s)\n`);
+  };
+}
+
+/** Holds `.cache/packages.lock` while `work` runs; waits for another process that holds it, unless that one is dead. */
+async function alone(work) {
+  // A symbolic link is there with the holder's pid in it, or not at all.
+  const lock = join(repository, ".cache", "packages.lock");
+  const take = () =>
+    symlink(String(process.pid), lock).then(
+      () => true,
+      (error) => {
+        if (error.code !== "EEXIST") throw error;
+        return false;
+      },
+    );
+  await mkdir(dirname(lock), { recursive: true });
+  while (!(await take())) {
+    const holder = Number(await readlink(lock).catch(() => process.pid));
+    if (!isAlive(holder)) await rm(lock, { force: true });
+    await setTimeout(300);
+  }
+  try {
+    await work();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** An interrupted `npm ci` leaves no hidden lock file, so that the next start does it again. */
+async function installPackages() {
+  if (await packagesAreCurrent()) return;
+  const done = showSeconds("Installing the npm packages ...");
+  const npm = process.env.npm_execpath;
+  const [command, ...first] = npm ? [process.execPath, npm] : ["npm"];
+  const { child, ended } = run(command, [...first, "ci", "--no-audit", "--no-fund"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+  const code = await ended;
+  done(interrupted ? "interrupted" : code === 0 ? "done" : "failed");
+  if (code === 0 || interrupted) return;
+  const lines = output.trim().split("\n").slice(0, 20).join("\n");
+  throw new Error(`npm ci failed:\n${lines}\nIs the npm registry reachable from here?`);
+}
+
+async function main([task, ...args]) {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    throw new Error(`This needs Node 20.19 or newer; ${process.execPath} is ${process.versions.node}.`);
+  }
+  if (!Object.hasOwn(tasks, task ?? "")) {
+    throw new Error(`Usage: node tools/start.mjs ${Object.keys(tasks).join("|")} [arguments]`);
+  }
+  if (!(await packagesAreCurrent())) await alone(installPackages);
+  if (interrupted) return 1;
+  const script = join(repository, "tools", tasks[task]);
+  return await run(process.execPath, ["--import", "tsx", script, ...args], { stdio: "inherit" }).ended;
+}
+
+const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+main(process.argv.slice(2)).then(
+  (code) => (process.exitCode = interrupted ? 128 + signalNumbers[interrupted] : code),
+  (error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  },
+);
