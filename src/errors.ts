@@ -25,7 +25,6 @@ export const errorCodes = {
   PortInUse: "A host port is taken by another process.",
   VmNotFound: "No VM with this id or name is recorded on this host.",
   VmNotRunning: "The VM is recorded, but its process is gone.",
-  VmBusy: "Another process is working on this VM right now.",
   GuestHttp: "The guest's HTTP API refused a request or answered something else than expected.",
   Cancelled: "The operation was stopped on request.",
   ApplianceBuild: "The bootable image could not be built.",

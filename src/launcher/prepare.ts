@@ -2,7 +2,14 @@
 import { stat } from "node:fs/promises";
 import { MicroVmError } from "../errors.js";
 import { DEFAULT_API_PORT } from "../appliance/contract.js";
-import { extractImage, extractKernel, inspectImage, inspectRvf, readKernel } from "../rvf/index.js";
+import {
+  extractImage,
+  extractKernel,
+  inspectImage,
+  inspectRvf,
+  readKernel,
+  type KernelReport,
+} from "../rvf/index.js";
 import type { BootKernel } from "./plan.js";
 import { architectures, type Arch } from "./arch.js";
 import { qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
@@ -24,40 +31,21 @@ export interface Preparation {
 
 /** Checks, extracts and finds. Throws the error of whatever is missing or unfit. */
 export async function prepare(spec: VmSpec): Promise<Preparation> {
-  await examine(spec);
   const { kernel, warnings } =
-    spec.kernelPath === undefined ? await kernelOfRvf(spec) : await kernelOfFile(spec.kernelPath);
+    spec.kernelPath === undefined ? await kernelOfRvf(spec) : await kernelOfFile(spec, spec.kernelPath);
+  if (spec.initramfsPath !== undefined) await assertFile(spec.initramfsPath, "initramfsPath");
   const qemu = await qemuFacts(await resolveQemu(kernel.arch, spec.qemuBinary));
   return { kernel: { ...kernel, initramfsPath: spec.initramfsPath ?? kernel.initramfsPath }, qemu, warnings };
 }
 
-/** The checks alone, without writing anything: what a preview can know. The kernel's hashes are left to the launch. */
+/** The same checks without writing anything: what a preview can know. */
 export async function examine(spec: VmSpec): Promise<void> {
   const arch =
-    spec.kernelPath === undefined ? await examineRvf(spec) : await examineFile(spec, spec.kernelPath);
+    spec.kernelPath === undefined
+      ? bootableRvf(spec, await about("rvfPath", readKernel(spec.rvfPath)))
+      : await examineFile(spec, spec.kernelPath);
   if (spec.initramfsPath !== undefined) await assertFile(spec.initramfsPath, "initramfsPath");
   await resolveQemu(arch, spec.qemuBinary);
-}
-
-async function examineRvf(spec: VmSpec): Promise<Arch> {
-  const { arch, minMemoryMb } = await about("rvfPath", readKernel(spec.rvfPath, { verify: false }));
-  if (spec.memoryMb < minMemoryMb) {
-    throw new MicroVmError(
-      "MemoryTooSmall",
-      `the kernel asks for ${minMemoryMb} MiB, memoryMb is ${spec.memoryMb}`,
-      {
-        hint: `Set memoryMb to ${minMemoryMb} or more.`,
-        property: "memoryMb",
-      },
-    );
-  }
-  return bootable(arch, "rvfPath");
-}
-
-async function examineFile(spec: VmSpec, kernelPath: string): Promise<Arch> {
-  await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
-  await assertFile(kernelPath, "kernelPath");
-  return bootable((await about("kernelPath", inspectImage(kernelPath))).arch, "kernelPath");
 }
 
 type KernelAndWarnings = Omit<Preparation, "qemu">;
@@ -65,16 +53,16 @@ type KernelAndWarnings = Omit<Preparation, "qemu">;
 async function kernelOfRvf(spec: VmSpec): Promise<KernelAndWarnings> {
   const { report, ...files } = await about("rvfPath", extractKernel(spec.rvfPath));
   const { cmdline, apiPort, integrity, requiresKvm, warnings } = report;
-  const arch = bootable(report.arch, "rvfPath");
+  const arch = bootableRvf(spec, report);
   return {
     kernel: { ...files, arch, cmdline, integrity, requiresKvm, guestApiPort: apiPort || DEFAULT_API_PORT },
     warnings,
   };
 }
 
-async function kernelOfFile(kernelPath: string): Promise<KernelAndWarnings> {
+async function kernelOfFile(spec: VmSpec, kernelPath: string): Promise<KernelAndWarnings> {
+  const arch = await examineFile(spec, kernelPath);
   const { report, ...files } = await about("kernelPath", extractImage(kernelPath));
-  const arch = bootable(report.arch, "kernelPath");
   const integrity = "a file of the user's own (kernelPath), not checked";
   return {
     kernel: { ...files, arch, cmdline: "", integrity, requiresKvm: false, guestApiPort: DEFAULT_API_PORT },
@@ -82,28 +70,47 @@ async function kernelOfFile(kernelPath: string): Promise<KernelAndWarnings> {
   };
 }
 
-/** An architecture QEMU can be asked for; anything else is refused, never guessed. */
-function bootable(arch: string, property: "rvfPath" | "kernelPath"): Arch {
+function bootableRvf(spec: VmSpec, report: KernelReport): Arch {
+  const { minMemoryMb } = report;
+  if (spec.memoryMb < minMemoryMb) {
+    const asked = `the kernel asks for ${minMemoryMb} MiB, memoryMb is ${spec.memoryMb}`;
+    const hint = `Set memoryMb to ${minMemoryMb} or more.`;
+    throw new MicroVmError("MemoryTooSmall", asked, { hint, property: "memoryMb" });
+  }
+  return bootable(report, "rvfPath");
+}
+
+/** With a kernel of its own the RVF still has to be one: it becomes the guest's disk. */
+async function examineFile(spec: VmSpec, kernelPath: string): Promise<Arch> {
+  await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
+  return bootable(await about("kernelPath", inspectImage(kernelPath)), "kernelPath");
+}
+
+/** What QEMU's direct boot takes; anything else is refused, never guessed. */
+function bootable({ arch, imageKind }: ImageKindAndArch, property: "rvfPath" | "kernelPath"): Arch {
   const known = architectures.find((name) => name === arch);
-  if (known !== undefined) return known;
-  throw new MicroVmError("KernelUnsupported", `the kernel's architecture cannot be told (${arch})`, {
+  if (known !== undefined && bootableKinds.includes(imageKind)) return known;
+  throw new MicroVmError("KernelUnsupported", `a kernel of kind ${imageKind} (${arch}) cannot be booted`, {
     hint: "Embed a bzImage, or a vmlinux with a PVH note.",
     property,
   });
 }
 
-async function assertFile(path: string, property: "kernelPath" | "initramfsPath"): Promise<void> {
+type ImageKindAndArch = Pick<KernelReport, "imageKind"> & { arch: string };
+
+const bootableKinds: readonly string[] = ["bzImage", "elf-pvh", "arm64-image", "riscv-image"];
+
+async function assertFile(path: string, property: "initramfsPath"): Promise<void> {
   const stats = await stat(path).catch(() => undefined);
   if (stats?.isFile()) return;
-  throw new MicroVmError("InvalidArgument", `${property} is ${stats ? "not a file" : "missing"}: ${path}`, {
-    property,
-  });
+  const what = stats ? "not a file" : "missing";
+  throw new MicroVmError("InvalidArgument", `${property} is ${what}: ${path}`, { property });
 }
 
 /** Adds which input an error of the reader is about. */
 async function about<T>(property: string, work: Promise<T>): Promise<T> {
   return await work.catch((error: unknown) => {
     if (!(error instanceof MicroVmError)) throw error;
-    throw new MicroVmError(error.code, error.message, { property, ...error });
+    throw new MicroVmError(error.code, error.message, { ...error, property, cause: error });
   });
 }
