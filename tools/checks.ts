@@ -13,7 +13,7 @@ function npmCheck(title: string, command: string, ...args: string[]): Step {
   return {
     title,
     run: async (report) => {
-      await run(fromRepository(`node_modules/.bin/${command}`), args, { cwd, report });
+      await run(fromRepository(`node_modules/.bin/${command}`), args, { cwd, tail: 500, report });
       return "fine";
     },
   };

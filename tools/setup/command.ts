@@ -38,17 +38,16 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Text for its stdin; default: none. */
   input?: string;
+  /** How many of the last lines an error shows. @default 20 */
+  tail?: number;
   report: Report;
 }
-
-/** How many of the last lines an error shows. */
-const tail = 20;
 
 /** Runs a program to its end, reports each line it prints. Throws SetupError with its last lines when it fails. */
 export async function run(
   command: string,
   args: string[],
-  { report, ...options }: RunOptions,
+  { report, tail = 20, ...options }: RunOptions,
 ): Promise<void> {
   const subprocess = execa(command, args, {
     ...options,

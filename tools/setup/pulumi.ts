@@ -42,14 +42,7 @@ export async function ensurePulumi(report: Report): Promise<Part> {
   });
 }
 
-/**
- * The installed SDK ships the plugin that runs dynamic providers; the script finds the SDK of the program's own folder.
- * A CLI from the vendor has the same beside it, found first.
- */
-const part = (folder: string, what: string): Part => ({
-  summary: `${what}, ${folder}`,
-  path: [folder, fromRepository("node_modules/@pulumi/pulumi")],
-});
+const part = (folder: string, what: string): Part => ({ summary: `${what}, ${folder}`, path: [folder] });
 
 /** The version of the CLI in a folder when it runs and has its language host beside it or on PATH. */
 async function workingVersion(folder: string): Promise<string | undefined> {
