@@ -4,7 +4,10 @@ const may = (room, allowed) => ({
   comment: `src/${room} may import only: ${["itself", "errors", "paths", ...allowed].join(", ")}`,
   severity: "error",
   from: { path: `^src/${room}/` },
-  to: { path: "^src/", pathNot: [`^src/${room}/`, "^src/(errors|paths)\\.ts$", ...allowed.map((to) => `^src/${to}`)] },
+  to: {
+    path: "^src/",
+    pathNot: [`^src/${room}/`, "^src/(errors|paths)\\.ts$", ...allowed.map((to) => `^src/${to}`)],
+  },
 });
 
 /** @type {import("dependency-cruiser").IConfiguration} */
@@ -31,6 +34,9 @@ module.exports = {
     doNotFollow: { path: "node_modules" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "require", "node", "default"],
+    },
   },
 };

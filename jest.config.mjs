@@ -16,7 +16,11 @@ export default {
       ...common,
       displayName: "unit",
       testMatch: ["<rootDir>/test/**/*.test.ts"],
-      testPathIgnorePatterns: [...common.testPathIgnorePatterns, "\\.integration\\.test\\.ts$", "\\.e2e\\.test\\.ts$"],
+      testPathIgnorePatterns: [
+        ...common.testPathIgnorePatterns,
+        "\\.integration\\.test\\.ts$",
+        "\\.e2e\\.test\\.ts$",
+      ],
     },
     { ...common, displayName: "integration", testMatch: ["<rootDir>/test/**/*.integration.test.ts"] },
     { ...common, displayName: "e2e", testMatch: ["<rootDir>/test/**/*.e2e.test.ts"] },

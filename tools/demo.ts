@@ -20,16 +20,6 @@ const stack = "demo";
 const rvfPath = join(workFolder, "db.rvf");
 const [count, dimension, neighbours] = [3000, 32, 5];
 
-await main(async () => {
-  const { keep } = new Command("npm run demo --")
-    .description("boot an RVF with Pulumi, query it, update it, destroy it")
-    .option("--keep", "leave the VM running and print how to talk to it")
-    .parse()
-    .opts<{ keep?: boolean }>();
-  const env = { ...process.env, ...(await ensureParts(["qemu", "package", "pulumi", "appliance"])) };
-  await demo(env, keep ?? false);
-});
-
 async function demo(env: NodeJS.ProcessEnv, keep: boolean): Promise<void> {
   await clearFormerRun();
 
@@ -163,3 +153,13 @@ npx microvm logs ${String(vmId)}
 pulumi destroy --yes --stack ${stack} --config-file ${config}
 `);
 }
+
+await main(async () => {
+  const { keep } = new Command("npm run demo --")
+    .description("boot an RVF with Pulumi, query it, update it, destroy it")
+    .option("--keep", "leave the VM running and print how to talk to it")
+    .parse()
+    .opts<{ keep?: boolean }>();
+  const env = { ...process.env, ...(await ensureParts(["qemu", "package", "pulumi", "appliance"])) };
+  await demo(env, keep ?? false);
+});

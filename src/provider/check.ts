@@ -1,4 +1,5 @@
 /** Finds before anything is started what can be found: wrong inputs, a bad RVF, a taken port, a missing QEMU. */
+import { isDeepStrictEqual } from "node:util";
 import {
   assertPortFree,
   contentFingerprint,
@@ -7,6 +8,7 @@ import {
   listRecords,
   MicroVmError,
   parseSpec,
+  statusOfRecord,
   specKeys,
   vmSpecSchema,
   type Owner,
@@ -25,6 +27,10 @@ export interface CheckResult {
   failures: CheckFailure[];
 }
 
+/** What the constructor sends beside the user's inputs. */
+const hiddenKeys = ["owner", "__provider"];
+const allowedKeys: readonly string[] = [...specKeys, ...hiddenKeys, "contentFingerprint"];
+
 const fileKeys = ["rvfPath", "kernelPath", "initramfsPath"] as const;
 
 export async function check(_olds: unknown, news: Record<string, unknown>): Promise<CheckResult> {
@@ -36,24 +42,22 @@ export async function check(_olds: unknown, news: Record<string, unknown>): Prom
 
 /** Types, ranges and defaults, each input by itself, so that all failures show at once. Unknown values pass. */
 function checkShape(news: Record<string, unknown>): CheckResult {
-  const { owner, __provider, ...given } = news;
-  const inputs: Record<string, unknown> = { owner, __provider };
+  const inputs = Object.fromEntries(Object.entries(news).filter(([key]) => hiddenKeys.includes(key)));
   const failures: CheckFailure[] = [];
-  const names: readonly string[] = specKeys;
-  for (const [key, value] of Object.entries(given)) {
-    if (!names.includes(key) && value != null && key !== "contentFingerprint") {
+  for (const [key, value] of Object.entries(news)) {
+    if (!allowedKeys.includes(key) && value != null) {
       failures.push({
         property: key,
-        reason: `there is no input ${key}; the inputs are ${names.join(", ")}`,
+        reason: `there is no input ${key}; the inputs are ${specKeys.join(", ")}`,
       });
     }
   }
   for (const key of specKeys) {
-    if (isUnknown(given[key])) {
-      inputs[key] = given[key];
+    if (isUnknown(news[key])) {
+      inputs[key] = news[key];
       continue;
     }
-    const parsed = vmSpecSchema.shape[key].safeParse(given[key] ?? undefined);
+    const parsed = vmSpecSchema.shape[key].safeParse(news[key] ?? undefined);
     if (parsed.success) {
       if (parsed.data !== undefined) inputs[key] = parsed.data;
     } else {
@@ -76,13 +80,12 @@ async function checkHost(inputs: Inputs): Promise<CheckFailure[]> {
   return results.flatMap((result) => (result.status === "rejected" ? [failureOf(result.reason)] : []));
 }
 
-/** A port that one of this resource's own VMs has is free for it. */
+/** A port that this resource's own running VM has is free for it. */
 async function assertFreeOrOurs(port: number, key: "apiPort" | "sshPort", owner: Owner): Promise<void> {
+  const own = (await listRecords()).filter((record) => isDeepStrictEqual(record.owner, owner));
+  const running = (await Promise.all(own.map(statusOfRecord))).filter(({ pid }) => pid !== 0);
   const bound = key === "apiPort" ? "boundApiPort" : "boundSshPort";
-  const isOurs = (await listRecords()).some(
-    (record) => record.generation?.[bound] === port && JSON.stringify(record.owner) === JSON.stringify(owner),
-  );
-  if (!isOurs) await assertPortFree(port, key);
+  if (!running.some((status) => status[bound] === port)) await assertPortFree(port, key);
 }
 
 /** The spec with every path absolute; the inputs themselves keep the words of the program. */
