@@ -1,4 +1,5 @@
 /** What a kernel module says of itself, and the order in which modules can be loaded. */
+import { MicroVmError } from "../errors.js";
 
 /** The kernel takes `-` and `_` in a module's name for the same; its own form has `_`. */
 export const moduleName = (file: string): string =>
@@ -9,16 +10,19 @@ export const moduleName = (file: string): string =>
 
 /**
  * The names of the modules that must be loaded before this one: `depends=` in the ELF section `.modinfo`.
- * @throws RangeError when `elf` is no 64-bit little-endian ELF with such a section.
+ * @throws MicroVmError `ApplianceBuild` when `elf` is no 64-bit little-endian ELF with such an entry.
  */
 export function moduleDepends(elf: Buffer): string[] {
-  const entry = sections(elf)
-    .find(({ name }) => name === ".modinfo")
-    ?.data.toString("latin1")
-    .split("\0")
-    .find((text) => text.startsWith("depends="));
-  if (entry === undefined) throw new RangeError("no depends= in .modinfo");
-  return entry.slice("depends=".length).split(",").filter(Boolean).map(moduleName);
+  try {
+    const modinfo = sections(elf)
+      .find(({ name }) => name === ".modinfo")
+      ?.data.toString("latin1");
+    const depends = /(?:^|\0)depends=([^\0]*)/.exec(modinfo ?? "")?.[1];
+    if (depends === undefined) throw new RangeError("no depends= in .modinfo");
+    return depends.split(",").filter(Boolean).map(moduleName);
+  } catch (cause) {
+    throw new MicroVmError("ApplianceBuild", "A file of the kernel package is no kernel module.", { cause });
+  }
 }
 
 /** Section header table of ELF64: offset at 0x28, size and number of entries and index of the names at 0x3a. */

@@ -20,8 +20,8 @@ impl Settings {
     /// The last of several equal keys counts, as it does for the kernel's own parameters.
     fn parse(text: &str) -> Result<Settings, String> {
         let value = |key: &str| {
-            let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
-            pairs.filter(|(name, _)| *name == key).map(|(_, value)| value).last()
+            let mut pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
+            pairs.rfind(|(name, _)| *name == key).map(|(_, value)| value)
         };
         let port = match value(PORT_KEY) {
             None => DEFAULT_API_PORT,

@@ -45,7 +45,7 @@ fn on_host() -> Result<(), String> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--serve", file, "--listen", address] => {
             let address = address.parse().map_err(|error| format!("--listen {address}: {error}"))?;
-            server::run(file.as_ref(), address, |text| log::line(text))
+            server::run(file.as_ref(), address, log::line)
         }
         _ => Err("usage: init --serve FILE --listen ADDRESS:PORT".into()),
     }

@@ -89,7 +89,10 @@ fn describe(status: WaitStatus, mut reason: File) -> String {
     match status {
         _ if !text.is_empty() => text,
         WaitStatus::Signaled(_, Signal::SIGKILL | Signal::SIGABRT, _) => {
-            format!("out of memory: the store does not fit into this VM's {} MB", memory_mb())
+            format!(
+                "out of memory: {} MB of usable memory are too little for this store; raise memoryMb",
+                memory_mb()
+            )
         }
         other => format!("the server ended unexpectedly: {other:?}"),
     }

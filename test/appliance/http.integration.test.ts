@@ -1,0 +1,185 @@
+import { copyFile, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { jest } from "@jest/globals";
+import { RvfDatabase } from "@ruvector/rvf-node";
+import { execa } from "execa";
+import { initBinary, startInit, startRvfServer, type Server } from "./servers.js";
+
+// The first run on a machine compiles the server.
+jest.setTimeout(600_000);
+
+const DIMENSION = 16;
+/** Below 1,024, where rvf-server would answer from an approximate index. */
+const COUNT = 1000;
+
+let dir: string;
+let store: string;
+let ours: Server;
+let theirs: Server;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "microvm-http-"));
+  store = join(dir, "store.rvf");
+  const db = RvfDatabase.create(store, { dimension: DIMENSION });
+  const vectors = Float32Array.from({ length: COUNT * DIMENSION }, (_, index) => Math.sin(index * index));
+  db.ingestBatch(
+    vectors,
+    Array.from({ length: COUNT }, (_, index) => index + 1),
+  );
+  db.close();
+  // rvf-server opens its file for writing.
+  await copyFile(store, join(dir, "theirs.rvf"));
+  theirs = await startRvfServer(join(dir, "theirs.rvf"));
+  ours = await startInit(store);
+});
+
+afterAll(async () => {
+  await theirs?.stop();
+  await ours?.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const vector = Array.from({ length: DIMENSION }, (_, index) => Math.cos(index));
+
+interface Reply {
+  status: number;
+  body: unknown;
+}
+
+async function get({ url }: Server, path: string): Promise<Reply> {
+  const response = await fetch(url + path);
+  return { status: response.status, body: await response.json() };
+}
+
+async function post({ url }: Server, path: string, body: unknown, type = "application/json"): Promise<Reply> {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const response = await fetch(url + path, { method: "POST", body: text, headers: { "content-type": type } });
+  const reply = await response.text();
+  return { status: response.status, body: isJson(response) ? (JSON.parse(reply) as unknown) : reply };
+}
+
+const isJson = (response: Response): boolean =>
+  response.headers.get("content-type")?.startsWith("application/json") ?? false;
+
+describe("answers as rvf-server does", () => {
+  test("GET /v1/health", async () => {
+    expect(await get(ours, "/v1/health")).toEqual(await get(theirs, "/v1/health"));
+  });
+
+  test("GET /v1/status, but for being read-only", async () => {
+    const [mine, other] = [await get(ours, "/v1/status"), await get(theirs, "/v1/status")];
+    expect(mine.status).toBe(other.status);
+    expect(mine.body).toEqual({ ...(other.body as object), read_only: true });
+    expect(mine.body).toMatchObject({ total_vectors: COUNT, file_size: (await stat(store)).size });
+  });
+
+  test.each([
+    ["one", { vector, k: 1 }],
+    ["ten", { vector, k: 10 }],
+    ["all there are", { vector, k: COUNT + 5 }],
+    ["with ef_search", { vector, k: 3, ef_search: 200 }],
+    ["k of 0", { vector, k: 0 }],
+    ["too few dimensions", { vector: [1, 2], k: 3 }],
+    ["no vector", { vector: [], k: 3 }],
+  ])("POST /v1/query: %s", async (_, query) => {
+    expect(await post(ours, "/v1/query", query)).toEqual(await post(theirs, "/v1/query", query));
+  });
+
+  test.each([
+    ["broken JSON", '{"vector":', "application/json"],
+    ["no body", "", "application/json"],
+    ["NaN", '{"vector":[NaN],"k":1}', "application/json"],
+    ["no k", '{"vector":[1]}', "application/json"],
+    ["k below 0", '{"vector":[1],"k":-1}', "application/json"],
+    ["another media type", '{"vector":[1],"k":1}', "text/plain"],
+    ["3 MB", "x".repeat(3_000_000), "application/json"],
+  ])("POST /v1/query: %s, in the status; the body says it in JSON", async (_, text, type) => {
+    const mine = await post(ours, "/v1/query", text, type);
+    expect(mine.status).toBe((await post(theirs, "/v1/query", text, type)).status);
+    expect(mine.body).toEqual({ error: expect.any(String) as string, code: mine.status });
+  });
+});
+
+describe("answers as rvf-launch asks", () => {
+  test("POST /query gives the bare list of what /v1/query wraps", async () => {
+    const { body } = await post(ours, "/v1/query", { vector, k: 5 });
+    expect({ results: (await post(ours, "/query", { vector, k: 5 })).body }).toEqual(body);
+  });
+
+  test("GET /health", async () => {
+    expect(await get(ours, "/health")).toEqual({ status: 200, body: { status: "ok" } });
+  });
+});
+
+test("the nearest are those of the library that wrote the store", async () => {
+  const db = RvfDatabase.openReadonly(store);
+  const expected = db.query(Float32Array.from(vector), 10);
+  db.close();
+  const { body } = await post(ours, "/query", { vector, k: 10 });
+  const hits = (body as { id: number; distance: number }[]).map(({ id, distance }) => {
+    return { id, distance: Math.fround(distance) };
+  });
+  expect(hits).toEqual(expected);
+});
+
+test.each([
+  ["/v1/ingest", { vectors: [vector], ids: [1] }],
+  ["/v1/delete", { ids: [1] }],
+])("POST %s is refused: the store is read-only", async (path, body) => {
+  const readOnly = 0x0305;
+  expect(await post(ours, path, body)).toEqual({
+    status: 403,
+    body: { error: "Code(ReadOnly)", code: readOnly },
+  });
+  expect((await get(ours, "/v1/status")).body).toMatchObject({ total_vectors: COUNT, current_epoch: 1 });
+});
+
+test.each([
+  ["numbers beyond a float", { vector: Array<number>(DIMENSION).fill(1e39), k: 1 }],
+  ["distances beyond a float", { vector: Array<number>(DIMENSION).fill(3e38), k: 1 }],
+  ["more than 10,000 neighbours", { vector, k: 10_001 }],
+])("%s are the client's fault", async (_, query) => {
+  expect((await post(ours, "/v1/query", query)).status).toBe(400);
+});
+
+test("unknown paths and methods are told in JSON", async () => {
+  expect((await get(ours, "/")).status).toBe(404);
+  expect((await get(ours, "/api/status")).status).toBe(404);
+  expect((await get(ours, "/v1/query")).status).toBe(405);
+  expect((await post(ours, "/v1/health", {})).status).toBe(405);
+});
+
+test("many at once are all answered, and alike", async () => {
+  const one = await post(ours, "/v1/query", { vector, k: 10 });
+  const all = await Promise.all(Array.from({ length: 64 }, () => post(ours, "/v1/query", { vector, k: 10 })));
+  expect(all).toEqual(Array(64).fill(one));
+});
+
+describe("as a program", () => {
+  test("SIGTERM ends it with 0 even while a client has not finished its request", async () => {
+    await using server = await startInit(store);
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => socket.write("POST /query HTTP/1.1\r\ncontent-le", resolve));
+    expect(await server.stop()).toBe(0);
+    socket.destroy();
+  });
+
+  test.each([
+    ["a file that is not there", "missing.rvf", "no store"],
+    ["a file that is no RVF", "garbage.rvf", "no readable RVF"],
+  ])("%s ends it with a reason", async (_, name, words) => {
+    await writeFile(join(dir, "garbage.rvf"), Buffer.alloc(512, 0x5a));
+    const args = ["--serve", join(dir, name), "--listen", "127.0.0.1:0"];
+    const { exitCode, stderr } = await execa(await initBinary(), args, { reject: false, timeout: 20_000 });
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(words);
+  });
+
+  test("it does not mind a stderr that takes nothing", async () => {
+    const { exitCode } = await execa("sh", ["-c", '"$0" 2>/dev/full', await initBinary()], { reject: false });
+    expect(exitCode).toBe(1);
+  });
+});
