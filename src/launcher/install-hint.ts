@@ -27,15 +27,28 @@ const susePackage: Record<Arch, string> = {
   riscv64: "qemu-extra",
 };
 
-export async function installHint(arch: Arch): Promise<string> {
-  if (process.platform === "darwin") return "brew install qemu";
-  if (process.platform !== "linux") return "download it from https://www.qemu.org/download/";
+export interface HostFacts {
+  /** @default process.platform */
+  platform?: NodeJS.Platform;
+  /** Whether there is a file at that path. By default the file system is asked. */
+  present?: (path: string) => Promise<boolean>;
+}
+
+export async function installHint(
+  arch: Arch,
+  { platform = process.platform, present = exists }: HostFacts = {},
+): Promise<string> {
+  if (platform === "darwin") return "brew install qemu";
+  if (platform !== "linux") return "download it from https://www.qemu.org/download/";
   for (const { binary, command } of managers) {
-    const present = await access(binary).then(
-      () => true,
-      () => false,
-    );
-    if (present) return command(arch);
+    if (await present(binary)) return command(arch);
   }
   return "with your distribution's package manager (apt, dnf, pacman, apk, zypper)";
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,6 +1,6 @@
 /** The QEMU binary on this host: where it is and what it can do, asked of the binary itself. */
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { MicroVmError } from "../errors.js";
@@ -79,8 +79,9 @@ export async function qemuFacts(binary: string): Promise<QemuFacts> {
 }
 
 async function isExecutable(path: string): Promise<boolean> {
-  return await access(path, constants.X_OK).then(
-    () => true,
+  // A folder may be "executed" too.
+  return await Promise.all([access(path, constants.X_OK), stat(path)]).then(
+    ([, stats]) => stats.isFile(),
     () => false,
   );
 }

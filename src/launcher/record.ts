@@ -1,6 +1,6 @@
 /** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
 import { mkdir, readFile, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { MicroVmError, systemErrorCode } from "../errors.js";
@@ -122,12 +122,14 @@ export async function listRecords(): Promise<VmRecord[]> {
   return records.filter((r) => r !== undefined).sort((a, b) => a.createdAt.localeCompare(b.createdAt));
 }
 
-/** Finds a VM by its id, else by its name. Throws VmNotFound, also where a name stands for several. */
+/** Finds a VM by its id, else by its name. Throws VmNotFound, also where a name stands for several; Io as readRecord. */
 export async function findRecord(idOrName: string): Promise<VmRecord> {
   const records = await listRecords();
   const exact = records.find((r) => r.vmId === idOrName);
   if (exact) return exact;
   const named = records.filter((r) => r.name === idOrName);
+  // One that the list passed over, because it cannot be understood, says so itself.
+  if (named.length === 0 && basename(idOrName) === idOrName) await readRecord(idOrName);
   if (named.length === 1) return named[0]!;
   throw named.length > 1
     ? new MicroVmError("VmNotFound", `${named.length} VMs are named ${idOrName}`, {

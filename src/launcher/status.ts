@@ -84,6 +84,6 @@ async function stateOfGone({ vmId, phase, generation }: VmRecord): Promise<State
   if (phase === "creating" || generation === undefined) {
     return { state: "creating", status: "its launch was interrupted, nothing runs" };
   }
-  const { detail, code } = await readEnding(generationFiles(vmId, generation.number), 0);
+  const { detail, code } = await readEnding(generationFiles(vmId, generation.number));
   return { state: "exited", status: `exited: ${detail}`, ...(code !== undefined && { exitCode: code }) };
 }

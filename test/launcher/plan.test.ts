@@ -1,0 +1,149 @@
+import { planQemu, type PlanInput } from "../../src/launcher/plan.js";
+import { parseSpec } from "../../src/launcher/spec.js";
+
+const uuid = "11111111-2222-4333-8444-555555555555";
+const spec = parseSpec({ rvfPath: "/data/db.rvf" });
+const files = {
+  dir: "/s/1",
+  pidFile: "/s/1/qemu.pid",
+  console: "/s/1/console.log",
+  stderr: "/s/1/qemu.stderr",
+  exitStatus: "/s/1/exit-status",
+  ready: "/s/1/ready",
+  argv: "/s/1/argv.json",
+};
+const input: PlanInput = {
+  spec,
+  kernel: { kernelPath: "/c/kernel", arch: "x86_64", cmdline: "", guestApiPort: 8080 },
+  qemu: { binary: "/usr/bin/qemu-system-x86_64", version: "7.2.22", machines: ["microvm"], sandbox: true },
+  accelerator: "tcg",
+  tscKhz: 2596138,
+  vmId: "db-0000abcd",
+  uuid,
+  nonce: "n0",
+  files,
+  qmpSocket: "/s/1/qmp.sock",
+};
+
+/** The whole command line in words of `option value`, for the eye. */
+const lines = (changes: Partial<PlanInput> = {}): string[] =>
+  planQemu({ ...input, ...changes })
+    .argv.join(" ")
+    .split(/ (?=-[a-z])/);
+
+const cmdline = "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet";
+const underTcg = [
+  "/usr/bin/qemu-system-x86_64",
+  "-machine microvm,accel=tcg,acpi=on,rtc=on",
+  "-cpu max",
+  "-smp 1",
+  "-m 128M",
+  "-nodefaults",
+  "-no-user-config",
+  "-display none",
+  "-monitor none",
+  "-no-reboot",
+  "-name db-0000abcd",
+  `-uuid ${uuid}`,
+  "-pidfile /s/1/qemu.pid",
+  "-serial file:/s/1/console.log",
+  "-kernel /c/kernel",
+  `-append ${cmdline} tsc_early_khz=2596138 rvf.port=8080 microvm.nonce=n0`,
+  '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
+  "-device virtio-blk-device,drive=rvf",
+  "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:8080-10.0.2.15:8080",
+  "-device virtio-net-device,netdev=net0",
+  "-device virtio-rng-device",
+  "-device virtio-serial-device",
+  "-chardev file,id=ready,path=/s/1/ready",
+  "-device virtserialport,chardev=ready,name=org.microvm.ready.0",
+  "-qmp unix:/s/1/qmp.sock,server=on,wait=off",
+  "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+];
+
+/** The lines with some of them, found by how they begin, replaced. */
+const but = (changes: Record<string, string[]>): string[] =>
+  underTcg.flatMap((line) => {
+    const start = Object.keys(changes).find((start) => line.startsWith(start));
+    return start === undefined ? [line] : changes[start]!;
+  });
+
+test("the command line under TCG", () => expect(lines()).toEqual(underTcg));
+
+test("under KVM: the host's CPU, and no hint about its clock", () =>
+  expect(lines({ accelerator: "kvm" })).toEqual(
+    but({
+      "-machine": ["-machine microvm,accel=kvm,acpi=on,rtc=on"],
+      "-cpu": ["-cpu host,-sgx"],
+      "-append": [`-append ${cmdline} rvf.port=8080 microvm.nonce=n0`],
+    }),
+  ));
+
+test("with an initramfs", () =>
+  expect(lines({ kernel: { ...input.kernel, initramfsPath: "/c/initramfs" } })).toEqual(
+    but({ "-kernel": ["-kernel /c/kernel", "-initrd /c/initramfs"] }),
+  ));
+
+test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
+  expect(
+    lines({
+      spec: { ...spec, apiPort: 9000, sshPort: 2200, memoryMb: 512, vcpus: 4 },
+      kernel: { ...input.kernel, guestApiPort: 7000 },
+    }),
+  ).toEqual(
+    but({
+      "-smp": ["-smp 4"],
+      "-m ": ["-m 512M"],
+      "-netdev": [
+        "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:9000-10.0.2.15:7000,hostfwd=tcp:127.0.0.1:2200-10.0.2.15:2222",
+      ],
+      "-append": [`-append ${cmdline} tsc_early_khz=2596138 rvf.port=7000 microvm.nonce=n0`],
+    }),
+  ));
+
+test("without a sandbox where the build has none", () =>
+  expect(lines({ qemu: { ...input.qemu, sandbox: false } })).toEqual(but({ "-sandbox": [] })));
+
+test("extraArgs come last, as they are", () =>
+  expect(planQemu({ ...input, spec: { ...spec, extraArgs: ["-d", "guest errors"] } }).argv.slice(-2)).toEqual(
+    ["-d", "guest errors"],
+  ));
+
+test("a comma in a path injects nothing", () => {
+  const { argv } = planQemu({
+    ...input,
+    spec: { ...spec, rvfPath: '/d,x/a "b".rvf' },
+    files: { ...files, ready: "/s,1/ready", console: "/s,1/console.log", pidFile: "/s,1/qemu.pid" },
+    qmpSocket: "/s,1/qmp.sock",
+  });
+  const disk = argv[argv.indexOf("-blockdev") + 1]!;
+  expect(JSON.parse(disk)).toMatchObject({ file: { filename: '/d,x/a "b".rvf' } });
+  // -serial and -pidfile take commas as they are.
+  expect(argv.filter((word) => word.includes("/s,"))).toEqual([
+    "/s,1/qemu.pid",
+    "file:/s,1/console.log",
+    "file,id=ready,path=/s,,1/ready",
+    "unix:/s,,1/qmp.sock,server=on,wait=off",
+  ]);
+});
+
+test("the command line tells what it appends", () =>
+  expect(planQemu(input).argv).toContain(planQemu(input).cmdline));
+
+test.each(["aarch64", "riscv64"] as const)("%s is refused, never guessed", (arch) =>
+  expect(() => planQemu({ ...input, kernel: { ...input.kernel, arch } })).toThrow(
+    expect.objectContaining({
+      code: "KernelUnsupported",
+      message: expect.stringContaining(arch) as string,
+    }) as Error,
+  ),
+);
+
+test("a QEMU without the microvm machine is named", () =>
+  expect(() => planQemu({ ...input, qemu: { ...input.qemu, machines: ["q35"] } })).toThrow(
+    expect.objectContaining({
+      code: "QemuNotFound",
+      property: "qemuBinary",
+      message: "/usr/bin/qemu-system-x86_64 (7.2.22) was built without the microvm machine",
+    }) as Error,
+  ));

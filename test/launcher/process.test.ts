@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findVmProcess, isAlive, signalVm, waitGone } from "../../src/launcher/process.js";
+import { eventually } from "../tools/waiting.js";
+
+const uuid = randomUUID();
+const other = randomUUID();
+const children: ChildProcess[] = [];
+let dir: string;
+let pidFile: string;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "process-"));
+  pidFile = join(dir, "pid");
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  await rm(dir, { recursive: true });
+});
+
+/** A process with these words on its command line that does nothing. */
+async function idle(...words: string[]): Promise<number> {
+  const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6)", "--", ...words], {
+    stdio: "ignore",
+  });
+  children.push(child);
+  await once(child, "spawn");
+  await eventually(async () =>
+    (await readFile(`/proc/${child.pid}/cmdline`, "utf8")).endsWith(`${words.at(-1)}\0`),
+  );
+  return child.pid!;
+}
+
+test("a VM's process is the one with its uuid, named by the pid file or found without it", async () => {
+  const pid = await idle("-name", "db", "-uuid", uuid);
+  expect(await findVmProcess(uuid, pidFile)).toBe(pid);
+  await writeFile(pidFile, `${pid}\n`);
+  expect(await findVmProcess(uuid, pidFile)).toBe(pid);
+  expect(await findVmProcess(other, pidFile)).toBeUndefined();
+  expect([await isAlive(pid, uuid), await isAlive(pid, other)]).toEqual([true, false]);
+});
+
+test("a pid that another process has by now is not the VM, and is never signalled", async () => {
+  const stranger = await idle("-uuid", other);
+  await writeFile(pidFile, `${stranger}\n`);
+  expect(await findVmProcess(uuid, pidFile)).toBeUndefined();
+  await signalVm(stranger, uuid, "SIGKILL");
+  expect(await isAlive(stranger, other)).toBe(true);
+});
+
+test("the uuid elsewhere on a command line proves nothing", async () => {
+  await idle("-name", uuid);
+  await idle(uuid);
+  expect(await findVmProcess(uuid, pidFile)).toBeUndefined();
+});
+
+test("the shell that keeps QEMU's exit status is not the VM", async () => {
+  const shell = spawn("/bin/sh", [
+    "-c",
+    '"$@"; true',
+    "keeper",
+    process.execPath,
+    "-e",
+    "setInterval(() => {}, 1e6)",
+    "--",
+    "-uuid",
+    uuid,
+  ]);
+  children.push(shell);
+  const pid = Number(await eventually(() => findVmProcess(uuid, pidFile)));
+  expect(pid).not.toBe(shell.pid);
+  process.kill(pid, "SIGKILL");
+  await once(shell, "exit");
+});
+
+test("a signal ends the VM, and its end is seen", async () => {
+  const pid = await idle("-uuid", uuid);
+  expect(await waitGone(pid, uuid, 30)).toBe(false);
+  await signalVm(pid, uuid, "SIGTERM");
+  expect(await waitGone(pid, uuid, 5000)).toBe(true);
+  // It is gone: no error.
+  await signalVm(pid, uuid, "SIGKILL");
+});
+
+test("a zombie is dead", async () => {
+  // The parent never waits for its child: `exec` puts a program in the shell's place that knows of none.
+  const parent = spawn("/bin/sh", ["-c", `sleep 0 & echo $!; exec sleep 1000`], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  children.push(parent);
+  const [line] = (await once(parent.stdout, "data")) as [Buffer];
+  const zombie = Number.parseInt(line.toString(), 10);
+  await eventually(async () => /\) Z /.test(await readFile(`/proc/${zombie}/stat`, "utf8")));
+  expect(await isAlive(zombie, uuid)).toBe(false);
+});
+
+test("a pid file with no number in it, or none, is no VM", async () => {
+  await writeFile(pidFile, "not a pid");
+  expect(await findVmProcess(uuid, pidFile)).toBeUndefined();
+  expect(await isAlive(2 ** 22 + 1, uuid)).toBe(false);
+});

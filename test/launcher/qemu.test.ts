@@ -1,0 +1,82 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
+
+const path = process.env["PATH"];
+let dir: string;
+beforeEach(async () => (dir = await mkdtemp(join(tmpdir(), "qemu-"))));
+afterEach(async () => {
+  process.env["PATH"] = path;
+  await rm(dir, { recursive: true });
+});
+
+/** A program under that name that prints what the script says. */
+async function program(name: string, script: string, mode = 0o755): Promise<string> {
+  const file = join(dir, name);
+  await writeFile(file, `#!/bin/sh\n${script}\n`);
+  await chmod(file, mode);
+  return file;
+}
+
+const fake = `case "$1" in
+-version) echo "QEMU emulator version 9.1.0 (Debian 1:9.1.0)" ;;
+-machine) printf 'Supported machines are:\\nmicrovm              microvm (i386)\\nq35                  Standard PC\\n' ;;
+-help) printf '%s\\n' "-smp n" "SANDBOX" ;;
+esac`;
+
+test("PATH comes first, and only what can be executed counts", async () => {
+  const own = await program("qemu-system-x86_64", "");
+  process.env["PATH"] = `${dir}/none:${dir}:${path}`;
+  expect(await findQemu("x86_64")).toBe(own);
+  await chmod(own, 0o644);
+  expect(await findQemu("x86_64").catch(() => "none")).not.toBe(own);
+});
+
+test("a user's own binary: a path as it is, a name on PATH", async () => {
+  const own = await program("my-qemu", "");
+  expect(await resolveQemu("x86_64", own)).toBe(own);
+  process.env["PATH"] = dir;
+  expect(await resolveQemu("x86_64", "my-qemu")).toBe(own);
+});
+
+test("none to be found: the error names where it looked and the line that installs it", async () => {
+  process.env["PATH"] = dir;
+  await expect(resolveQemu("x86_64", "qemu-system-x86_64")).rejects.toMatchObject({
+    code: "QemuNotFound",
+    property: "qemuBinary",
+    message: `qemu-system-x86_64 was not found in ${dir}`,
+    hint: expect.stringMatching(/^Install QEMU: .+/) as string,
+  });
+  await expect(resolveQemu("x86_64", join(dir, "none"))).rejects.toMatchObject({
+    code: "QemuNotFound",
+    property: "qemuBinary",
+  });
+});
+
+test("a folder is no binary", () =>
+  expect(resolveQemu("x86_64", dir)).rejects.toMatchObject({ code: "QemuNotFound" }));
+
+test.each([
+  ["with a sandbox", "-sandbox on[,obsolete=allow|deny]", true],
+  ["without one", "-snapshot", false],
+])("version, machines and features are the binary's own words, %s", async (_, help, sandbox) => {
+  const binary = await program("qemu", fake.replace("SANDBOX", help));
+  expect(await qemuFacts(binary)).toEqual({
+    binary,
+    version: "9.1.0",
+    machines: ["microvm", "q35"],
+    sandbox,
+  });
+});
+
+test.each([
+  ["says something else", "echo hello", /its -version says: hello/],
+  ["fails", "exit 3", /exit code 3/],
+])("a program that %s is no QEMU", async (_, script, words) =>
+  expect(qemuFacts(await program("qemu", script))).rejects.toMatchObject({
+    code: "QemuSpawn",
+    property: "qemuBinary",
+    message: expect.stringMatching(words) as string,
+  }),
+);

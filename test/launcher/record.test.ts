@@ -1,0 +1,158 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  findRecord,
+  listRecords,
+  qmpSocketPath,
+  readRecord,
+  removeRecord,
+  vmDir,
+  writeRecord,
+  type Generation,
+  type VmRecord,
+} from "../../src/launcher/record.js";
+import { parseSpec } from "../../src/launcher/spec.js";
+import { shortSocketDir } from "../../src/paths.js";
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "record-"));
+  process.env["MICROVM_STATE_DIR"] = dir;
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const generation: Generation = {
+  number: 1,
+  uuid: randomUUID(),
+  nonce: "n0",
+  qmpSocket: "/s",
+  qemuVersion: "7.2.22",
+  contentFingerprint: "f",
+  kernelSha256: "s",
+  kernelIntegrity: "verified",
+  accelerator: "tcg",
+  acceleratorReason: "there is no /dev/kvm",
+  startedAt: "2026-01-02T03:04:05.678Z",
+};
+
+const record = (vmId: string, changes: Partial<VmRecord> = {}): VmRecord => ({
+  format: 1,
+  vmId,
+  name: vmId.split("-")[0]!,
+  owner: null,
+  createdAt: "2026-01-02T03:04:05.678Z",
+  phase: "ready",
+  spec: parseSpec({ rvfPath: "/db.rvf", sshPort: 0, extraArgs: ["-d", "int"] }),
+  ...changes,
+});
+
+test.each([
+  ["before its first boot", { phase: "creating" as const }],
+  ["booting", { generation }],
+  ["ready", { generation: { ...generation, pid: 7, boundApiPort: 8080, boundSshPort: 22, bootMillis: 900 } }],
+  ["of a stack", { owner: { project: "p", stack: "s", resource: "db" } }],
+])("a record comes back as it was written: %s", async (_, changes) => {
+  await writeRecord(record("db-1", changes));
+  expect(await readRecord("db-1")).toEqual(record("db-1", changes));
+});
+
+test("nobody else may look into a VM's folder, and no half-written file stays", async () => {
+  await writeRecord(record("db-1"));
+  await writeRecord(record("db-1", { phase: "stopping" }));
+  expect((await stat(vmDir("db-1"))).mode & 0o777).toBe(0o700);
+  expect((await stat(join(vmDir("db-1"), "record.json"))).mode & 0o777).toBe(0o600);
+  expect(await readdir(vmDir("db-1"))).toEqual(["record.json"]);
+});
+
+test.each([
+  ["a newer format", JSON.stringify({ ...record("db-1"), format: 2 })],
+  ["another document", '{"hello":1}'],
+  ["no JSON", "{"],
+  ["nothing", ""],
+])("%s is refused in words and left as it is", async (_, text) => {
+  await mkdir(vmDir("db-1"), { recursive: true });
+  const path = join(vmDir("db-1"), "record.json");
+  await writeFile(path, text);
+  await expect(readRecord("db-1")).rejects.toMatchObject({
+    code: "Io",
+    message: `the record of db-1 is not one this version understands: ${path}`,
+    hint: expect.stringContaining("newer version or damaged") as string,
+  });
+  expect(await readFile(path, "utf8")).toBe(text);
+});
+
+test("what cannot be understood does not hide the others", async () => {
+  await writeRecord(record("db-1"));
+  await mkdir(vmDir("broken-1"), { recursive: true });
+  await writeFile(join(vmDir("broken-1"), "record.json"), "{");
+  await writeFile(vmDir("a-stray-file"), "");
+  expect((await listRecords()).map((r) => r.vmId)).toEqual(["db-1"]);
+  await expect(findRecord("broken-1")).rejects.toMatchObject({ code: "Io" });
+});
+
+test("a record that is not there, a state folder that is not there", async () => {
+  expect(await readRecord("none")).toBeUndefined();
+  process.env["MICROVM_STATE_DIR"] = join(dir, "missing");
+  expect(await listRecords()).toEqual([]);
+});
+
+test("a state folder that cannot be written is named, with what to set", async () => {
+  await writeFile(join(dir, "file"), "");
+  process.env["MICROVM_STATE_DIR"] = join(dir, "file");
+  await expect(writeRecord(record("db-1"))).rejects.toMatchObject({
+    code: "Io",
+    hint: expect.stringContaining("MICROVM_STATE_DIR") as string,
+  });
+});
+
+test("oldest first", async () => {
+  await writeRecord(record("b-1", { createdAt: "2026-02-01T00:00:00.000Z" }));
+  await writeRecord(record("a-1", { createdAt: "2026-03-01T00:00:00.000Z" }));
+  await writeRecord(record("c-1", { createdAt: "2026-01-01T00:00:00.000Z" }));
+  expect((await listRecords()).map((r) => r.vmId)).toEqual(["c-1", "b-1", "a-1"]);
+});
+
+test("a VM is found by its id, then by its name", async () => {
+  await writeRecord(record("db-1"));
+  await writeRecord(record("db-2", { name: "db-1" }));
+  expect((await findRecord("db-1")).vmId).toBe("db-1");
+  expect((await findRecord("db")).vmId).toBe("db-1");
+});
+
+test("a name of several VMs stands for none, and their ids are told", async () => {
+  await writeRecord(record("db-1"));
+  await writeRecord(record("db-2"));
+  await expect(findRecord("db")).rejects.toMatchObject({
+    code: "VmNotFound",
+    message: "2 VMs are named db",
+    hint: expect.stringMatching(/db-1, db-2$/) as string,
+  });
+  await expect(findRecord("nobody")).rejects.toMatchObject({ code: "VmNotFound" });
+});
+
+test("the socket lies beside its VM, or in a short folder where that path is too long for one", () => {
+  const near = join(dir, "vms", "db-1", "1", "qmp.sock");
+  expect(qmpSocketPath("db-1", 1)).toBe(near);
+  // 107 bytes are the most that can be bound to; "ä" has two.
+  const room = 107 - Buffer.byteLength(near) - 1;
+  process.env["MICROVM_STATE_DIR"] = join(dir, "x".repeat(room));
+  expect(Buffer.byteLength(qmpSocketPath("db-1", 1))).toBe(107);
+  for (const folder of ["x".repeat(room + 1), "ä".repeat(Math.ceil((room + 1) / 2))]) {
+    process.env["MICROVM_STATE_DIR"] = join(dir, folder);
+    expect(qmpSocketPath("db-1", 3)).toBe(join(tmpdir(), "microvm-db-1", "3.sock"));
+  }
+});
+
+test("removing takes every file, the short socket folder too, and may be repeated", async () => {
+  const vmId = `gone-${randomUUID()}`;
+  await writeRecord(record(vmId));
+  await mkdir(join(vmDir(vmId), "1"));
+  await writeFile(join(vmDir(vmId), "1", "console.log"), "text");
+  await mkdir(shortSocketDir(vmId));
+  await removeRecord(vmId);
+  await removeRecord(vmId);
+  await expect(stat(vmDir(vmId))).rejects.toMatchObject({ code: "ENOENT" });
+  await expect(stat(shortSocketDir(vmId))).rejects.toMatchObject({ code: "ENOENT" });
+});
