@@ -28,7 +28,7 @@ export async function runSteps(steps: Step[], { concurrent = 1 } = {}): Promise<
         task.title = `${title}: ${done}`;
       } catch (error) {
         failures.push(`${title}: ${describe(error)}`);
-        throw new Error(`${title} failed`, { cause: error });
+        throw error;
       } finally {
         clearInterval(beat);
       }
