@@ -37,7 +37,6 @@ async function demo(env: NodeJS.ProcessEnv, keep: boolean): Promise<void> {
     workFolder,
     stack,
     env,
-    nodeModules: fromRepository("node_modules"),
   });
   const { pulumi } = project;
   await pulumi(["config", "set", "rvfPath", rvfPath]);
@@ -107,7 +106,13 @@ async function shown(pulumi: PulumiProject["pulumi"], args: string[]): Promise<s
   const start = performance.now();
   const result = await pulumi([...args, "--color", "never", "--suppress-outputs"], { reject: false });
   const text = String(result.all);
-  say(text.trim().replace(/\n{2,}/g, "\n"));
+  // Dots of progress and blank lines say nothing in a log.
+  say(
+    text
+      .replace(/^\s*@ .*\n/gm, "")
+      .trim()
+      .replace(/\n\s*\n/g, "\n"),
+  );
   if (result.failed) throw new Error(`pulumi ${args[0]} failed with status ${result.exitCode}`);
   say(`(${seconds(performance.now() - start)})`);
   return text;

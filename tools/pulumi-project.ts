@@ -1,7 +1,8 @@
 /** Runs the Pulumi CLI on a stack of its own with a file backend, for the demo and the end-to-end tests. */
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { execa, type Options, type Result } from "execa";
+import { execa, type Options, type Result, type ResultPromise } from "execa";
+import { fromRepository } from "./setup/repository.js";
 
 export interface ProjectOptions {
   /** The folder with Pulumi.yaml. */
@@ -11,13 +12,13 @@ export interface ProjectOptions {
   stack: string;
   /** The environment of the set-up: PATH with the CLI and its language host. */
   env: NodeJS.ProcessEnv;
-  /** The folder whose @pulumi/pulumi serves the engine as plugin. */
-  nodeModules: string;
 }
 
 export interface PulumiProject {
   /** Runs `pulumi <args>` on the stack. Rejects when it fails, unless `reject: false` is given. */
   pulumi: (args: string[], options?: Options) => Promise<Result>;
+  /** Starts it without waiting; what it resolves to tells how it ended. */
+  start: (args: string[]) => ResultPromise<{ reject: false }>;
   outputs: () => Promise<Record<string, unknown>>;
   /** The environment of the CLI, so that `microvm` sees the same VMs. */
   env: NodeJS.ProcessEnv;
@@ -27,13 +28,13 @@ export interface PulumiProject {
 const commandTimeoutMs = 300_000;
 
 export async function openProject(options: ProjectOptions): Promise<PulumiProject> {
-  const { directory, workFolder, stack, nodeModules } = options;
+  const { directory, workFolder, stack } = options;
   const backend = join(workFolder, "backend");
   await mkdir(backend, { recursive: true });
   const env: NodeJS.ProcessEnv = {
     ...options.env,
-    // The engine finds its Node dynamic provider on PATH; the SDK ships it.
-    PATH: [join(nodeModules, "@pulumi", "pulumi"), options.env["PATH"]].join(delimiter),
+    // The engine's plugin for Node lies beside a vendor's CLI; for a CLI without one the SDK ships it too.
+    PATH: [options.env["PATH"], fromRepository("node_modules/@pulumi/pulumi")].join(delimiter),
     PULUMI_BACKEND_URL: `file://${backend}`,
     PULUMI_HOME: join(workFolder, "home"),
     PULUMI_CONFIG_PASSPHRASE: "",
@@ -41,20 +42,26 @@ export async function openProject(options: ProjectOptions): Promise<PulumiProjec
     MICROVM_STATE_DIR: join(workFolder, "state"),
   };
   const settings = ["--stack", stack, "--config-file", join(workFolder, `Pulumi.${stack}.yaml`)];
-  const withSettings = new Set(["up", "preview", "refresh", "destroy", "config"]);
+  const withSettings = ["up", "preview", "refresh", "destroy", "config"];
+  const commandLine = (args: string[]) => [
+    ...args,
+    ...(withSettings.includes(args[0]!) ? settings : []),
+    "--non-interactive",
+  ];
+  const processOptions = {
+    cwd: directory,
+    env,
+    extendEnv: false,
+    stdin: "ignore",
+    all: true,
+    timeout: commandTimeoutMs,
+  } as const;
   const pulumi = async (args: string[], more: Options = {}) =>
-    (await execa("pulumi", [...args, ...(withSettings.has(args[0]!) ? settings : []), "--non-interactive"], {
-      cwd: directory,
-      env,
-      extendEnv: false,
-      stdin: "ignore",
-      all: true,
-      timeout: commandTimeoutMs,
-      ...more,
-    })) as Result;
+    (await execa("pulumi", commandLine(args), { ...processOptions, ...more })) as Result;
   await pulumi(["stack", "init", stack]);
   return {
     pulumi,
+    start: (args) => execa("pulumi", commandLine(args), { ...processOptions, reject: false }),
     env,
     outputs: async () => {
       const { stdout } = await pulumi(["stack", "output", "--json", "--stack", stack]);
