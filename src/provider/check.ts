@@ -97,7 +97,7 @@ function parsePaths(inputs: Inputs): VmSpec {
 async function fingerprint(inputs: Inputs): Promise<{ contentFingerprint?: string }> {
   if (hasUnknown({ ...inputs }, fileKeys)) return {};
   // A file that cannot be read is told by the checks.
-  return await contentFingerprint(parsePaths(inputs)).then(
+  return await contentFingerprint(inputs).then(
     (value) => ({ contentFingerprint: value }),
     () => ({}),
   );

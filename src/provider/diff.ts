@@ -12,8 +12,12 @@ const compared = [...specKeys, "owner", "contentFingerprint"] as const;
 
 /** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
-  const changed = compared.some((key) => !isDeepStrictEqual(olds[key] ?? undefined, news[key] ?? undefined));
-  return { changes: changed || !(await isUp(id)) };
+  return { changes: changedInputs(olds, news).length > 0 || !(await isUp(id)) };
+}
+
+/** Missing and null are the same. */
+export function changedInputs(olds: State, news: Inputs): (keyof Inputs)[] {
+  return compared.filter((key) => !isDeepStrictEqual(olds[key] ?? undefined, news[key] ?? undefined));
 }
 
 /** `up` never calls `read`, so a VM that died in the meantime is found here and brought back by `update`. */

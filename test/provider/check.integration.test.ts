@@ -1,0 +1,166 @@
+/** `check` in the real plugin process, on real files and ports. */
+import { createServer, type AddressInfo } from "node:net";
+import { mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { specKeys } from "../../src/launcher/index.js";
+import { makeSampleRvf } from "../../tools/sample-rvf.js";
+import { kernel, manifest, rvf, vec } from "../rvf/build.js";
+import { sampleRvf } from "../support/rvf.js";
+import { leftovers, privateState } from "../support/state.js";
+import { asSent, startPlugin, type Plugin } from "./plugin.js";
+
+const state = privateState();
+let plugin: Plugin;
+let good: string;
+
+beforeAll(async () => {
+  plugin = await startPlugin();
+  good = await sampleRvf();
+});
+afterAll(async () => await plugin[Symbol.asyncDispose]());
+
+/** The only failure; its reason is for a person: one code, no stack. */
+async function failureOf(args: object, by = plugin): Promise<{ property: string; reason: string }> {
+  const { failures } = await by.check(asSent({ apiPort: 0, ...args }));
+  expect(failures).toHaveLength(1);
+  expect(failures[0]!.reason).toMatch(/^[A-Z]\w+: /);
+  expect(failures[0]!.reason).not.toMatch(/^ +at /m);
+  return failures[0]!;
+}
+
+test("good inputs come back whole, with defaults and the fingerprint of the files", async () => {
+  const { inputs, failures } = await plugin.check(asSent({ rvfPath: good, memoryMb: 256, apiPort: 0 }));
+  expect(failures).toEqual([]);
+  expect(inputs).toStrictEqual({
+    ...asSent({ rvfPath: good, memoryMb: 256, apiPort: 0 }),
+    vcpus: 1,
+    enableKvm: true,
+    extraArgs: [],
+    readyTimeoutSeconds: 60,
+    contentFingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+  });
+});
+
+test("checked inputs are checked to themselves", async () => {
+  const first = await plugin.check(asSent({ rvfPath: good, apiPort: 0 }));
+  expect(await plugin.check(first.inputs, first.inputs)).toEqual(first);
+});
+
+test("the fingerprint follows the content of the file, not its name", async () => {
+  const [copy, grown] = [join(state.dir, "copy.rvf"), join(state.dir, "grown.rvf")];
+  const bytes = await readFile(good);
+  await writeFile(copy, bytes);
+  await writeFile(grown, Buffer.concat([bytes, await rvf(vec(), manifest)]));
+  const prints = await Promise.all(
+    [good, copy, grown].map(async (rvfPath) => {
+      const { inputs } = await plugin.check(asSent({ rvfPath, apiPort: 0 }));
+      return inputs.contentFingerprint;
+    }),
+  );
+  expect(prints[1]).toBe(prints[0]);
+  expect(prints[2]).not.toBe(prints[0]);
+});
+
+/** Makes a bad file at the path. */
+const badFiles: [string, string, (path: string) => Promise<unknown>][] = [
+  ["missing", "RvfNotFound", () => Promise.resolve()],
+  ["a directory", "RvfInvalid", (path) => mkdir(path)],
+  ["empty", "RvfInvalid", (path) => writeFile(path, "")],
+  ["not an RVF", "RvfInvalid", (path) => writeFile(path, "no vectors here\n".repeat(1000))],
+  ["a store without a kernel", "NoKernelSegment", (path) => makeSampleRvf(path, { count: 10 })],
+  ["an image that no machine boots", "KernelUnsupported", unbootable],
+  [
+    "cut short",
+    "RvfInvalid",
+    async (path) => {
+      await writeFile(path, await readFile(good));
+      await using file = await open(path, "r+");
+      await file.truncate(1_000_000);
+    },
+  ],
+];
+
+async function unbootable(path: string): Promise<void> {
+  await writeFile(path, await rvf(vec(), kernel({ image: Buffer.alloc(4096, "no kernel") }), manifest));
+}
+
+test.each(badFiles)("an RVF that is %s is %s, said of rvfPath", async (name, code, make) => {
+  const rvfPath = join(state.dir, `${name.replaceAll(" ", "-")}.rvf`);
+  await make(rvfPath);
+  const { property, reason } = await failureOf({ rvfPath });
+  expect(property).toBe("rvfPath");
+  expect(reason).toMatch(new RegExp(`^${code}: `));
+});
+
+test("memory below what the kernel asks for", async () => {
+  const rvfPath = join(state.dir, "big.rvf");
+  const header = (bytes: Buffer) => bytes.writeUInt32LE(512, 0x0c);
+  await writeFile(rvfPath, await rvf(vec(), kernel({ header }), manifest));
+  const { property, reason } = await failureOf({ rvfPath, memoryMb: 256 });
+  expect(property).toBe("memoryMb");
+  expect(reason).toMatch(
+    /^MemoryTooSmall: the kernel asks for 512 MiB, memoryMb is 256\nSet memoryMb to 512/,
+  );
+  expect((await plugin.check(asSent({ rvfPath, apiPort: 0, memoryMb: 512 }))).failures).toEqual([]);
+});
+
+test.each(["apiPort", "sshPort"])("a taken port is said of %s, with the process that has it", async (key) => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    const { property, reason } = await failureOf({ rvfPath: good, [key]: port });
+    expect(property).toBe(key);
+    expect(reason).toContain(`PortInUse: port ${port} on 127.0.0.1 is taken by pid ${process.pid}`);
+    expect(reason).toContain(`${key}: 0`);
+  } finally {
+    server.close();
+  }
+});
+
+test.each<[string, object, string]>([
+  ["kernelPath", { kernelPath: "/missing/bzImage" }, "InvalidArgument"],
+  ["initramfsPath", { initramfsPath: "/missing/initramfs" }, "InvalidArgument"],
+  ["qemuBinary", { qemuBinary: "/missing/qemu" }, "QemuNotFound"],
+  ["qemuBinary", { qemuBinary: "qemu-that-nobody-has" }, "QemuNotFound"],
+])("%s that is missing: %j", async (key, args, code) => {
+  const { property, reason } = await failureOf({ rvfPath: good, ...args });
+  expect(property).toBe(key);
+  expect(reason).toMatch(new RegExp(`^${code}: `));
+});
+
+test("a QEMU that is not on PATH is told with the line that installs it", async () => {
+  await using bare = await startPlugin({ env: { PATH: state.dir } });
+  const failure = await failureOf({ rvfPath: good, qemuBinary: "qemu-system-x86_64" }, bare);
+  expect(failure).toEqual({
+    property: "qemuBinary",
+    reason: expect.stringMatching(/^QemuNotFound: .* was not found in .*\nInstall QEMU: /) as string,
+  });
+});
+
+test("several faults of files and ports are all told", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    const { failures } = await plugin.check(asSent({ rvfPath: "/missing.rvf", apiPort: port }));
+    expect(failures.map(({ property }) => property)).toEqual(["rvfPath", "apiPort"]);
+  } finally {
+    server.close();
+  }
+});
+
+test.each<string>(specKeys)("%s not known yet passes beside known ones", async (key) => {
+  const unknown = pulumi.runtime.unknownValue;
+  const { inputs, failures } = await plugin.check(asSent({ rvfPath: good, apiPort: 0, [key]: unknown }));
+  expect(failures).toEqual([]);
+  expect(inputs).toMatchObject({ [key]: unknown });
+});
+
+test("check changes nothing on this host", async () => {
+  await plugin.check(asSent({ rvfPath: good, apiPort: 0 }));
+  expect(await leftovers()).toEqual([]);
+  expect(plugin.output()).toBe("");
+});

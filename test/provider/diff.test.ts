@@ -1,0 +1,37 @@
+import * as pulumi from "@pulumi/pulumi";
+import { changedInputs } from "../../src/provider/diff.js";
+import type { Inputs } from "../../src/provider/inputs.js";
+import { sampleInputs, sampleState } from "./samples.js";
+
+test.each<[keyof Inputs, unknown]>([
+  ["rvfPath", "./other.rvf"],
+  ["memoryMb", 256],
+  ["vcpus", 2],
+  ["apiPort", 0],
+  ["sshPort", 2222],
+  ["enableKvm", false],
+  ["qemuBinary", "qemu"],
+  ["extraArgs", ["-name", "db"]],
+  ["kernelPath", "./bzImage"],
+  ["initramfsPath", "./initramfs"],
+  ["readyTimeoutSeconds", 90],
+  ["owner", { ...sampleInputs.owner, stack: "other" }],
+  ["contentFingerprint", "beef"],
+])("a new value of %s is a change, and so is one that is not known yet", (key, value) => {
+  expect(changedInputs(sampleState, { ...sampleInputs, [key]: value })).toEqual([key]);
+  expect(changedInputs(sampleState, { ...sampleInputs, [key]: pulumi.runtime.unknownValue })).toEqual([key]);
+});
+
+test.each<[string, object]>([
+  ["nothing", {}],
+  ["an input that is null instead of missing", { sshPort: null, qemuBinary: undefined }],
+  ["the provider's text, which is another after an upgrade", { __provider: "other" }],
+  ["an equal list", { extraArgs: [] }],
+])("no change: %s", (_, news) => {
+  expect(changedInputs(sampleState, { ...sampleInputs, ...news })).toEqual([]);
+});
+
+test("a list in another order is a change", () => {
+  const olds = { ...sampleState, extraArgs: ["-a", "-b"] };
+  expect(changedInputs(olds, { ...sampleInputs, extraArgs: ["-b", "-a"] })).toEqual(["extraArgs"]);
+});

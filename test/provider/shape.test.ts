@@ -1,0 +1,88 @@
+/** What `check` says of inputs before it looks at any file: types, ranges, names. */
+import * as pulumi from "@pulumi/pulumi";
+import { check } from "../../src/provider/check.js";
+import { specKeys } from "../../src/launcher/index.js";
+import { sampleInputs } from "./samples.js";
+
+const unknown = pulumi.runtime.unknownValue;
+
+/** As the constructor sends them, before any default. */
+const given = (inputs: Record<string, unknown>) => ({
+  rvfPath: "./missing.rvf",
+  owner: sampleInputs.owner,
+  __provider: "text",
+  ...inputs,
+});
+
+test.each<[string, unknown, RegExp]>([
+  ["rvfPath", undefined, /expected string/],
+  ["rvfPath", null, /expected string/],
+  ["rvfPath", "", /must not be empty/],
+  ["rvfPath", 7, /expected string/],
+  ["rvfPath", {}, /expected string/],
+  ["memoryMb", "256", /expected number/],
+  ["memoryMb", 0, />=\s?16/],
+  ["memoryMb", 15, />=\s?16/],
+  ["memoryMb", -1, />=\s?16/],
+  ["memoryMb", 128.5, /expected int/],
+  ["memoryMb", 2 ** 40, /<=\s?1048576/],
+  ["memoryMb", {}, /expected number/],
+  ["vcpus", 0, />=\s?1/],
+  ["vcpus", 289, /<=\s?288/],
+  ["vcpus", "1", /expected number/],
+  ["apiPort", -1, />=\s?0/],
+  ["apiPort", 65_536, /<=\s?65535/],
+  ["apiPort", "8080", /expected number/],
+  ["sshPort", 65_536, /<=\s?65535/],
+  ["sshPort", 1.5, /expected int/],
+  ["enableKvm", "false", /expected boolean/],
+  ["enableKvm", 0, /expected boolean/],
+  ["qemuBinary", "", /must not be empty/],
+  ["qemuBinary", true, /expected string/],
+  ["extraArgs", "-name db", /expected array/],
+  ["extraArgs", [1], /expected string/],
+  ["extraArgs", [null], /expected string/],
+  ["extraArgs", ["-daemonize"], /set by the launcher/],
+  ["kernelPath", "", /must not be empty/],
+  ["kernelPath", 7, /expected string/],
+  ["initramfsPath", "", /must not be empty/],
+  ["initramfsPath", [], /expected string/],
+  ["readyTimeoutSeconds", 0, />\s?0/],
+  ["readyTimeoutSeconds", 3601, /<=\s?3600/],
+  ["readyTimeoutSeconds", "60", /expected number/],
+  ["memoryMB", 256, /there is no input memoryMB; the inputs are rvfPath, memoryMb/],
+])("%s: %j is refused, and the failure names the input", async (property, value, reason) => {
+  const { failures } = await check({}, given({ [property]: value }));
+  expect(failures).toEqual([{ property, reason: expect.stringMatching(reason) as string }]);
+});
+
+test("every wrong input is told at once", async () => {
+  const { failures } = await check({}, given({ memoryMb: "much", vcpus: 0, apiPort: -1, port: 80 }));
+  expect(failures.map(({ property }) => property).sort()).toEqual(["apiPort", "memoryMb", "port", "vcpus"]);
+});
+
+test.each(specKeys)("%s that is not known yet passes as it is", async (key) => {
+  const { inputs, failures } = await check({}, given({ rvfPath: unknown, [key]: unknown }));
+  expect(failures).toEqual([]);
+  expect(inputs[key]).toBe(unknown);
+});
+
+test("a list with one unknown item passes as it is", async () => {
+  const extraArgs = ["-name", unknown];
+  const { inputs, failures } = await check({}, given({ rvfPath: unknown, extraArgs }));
+  expect(failures).toEqual([]);
+  expect(inputs["extraArgs"]).toEqual(extraArgs);
+});
+
+test("null and undefined mean not given; defaults are filled in and nothing undefined is returned", async () => {
+  const missing = Object.fromEntries(specKeys.map((key) => [key, key === "vcpus" ? null : undefined]));
+  const { inputs } = await check({}, given({ ...missing, rvfPath: unknown, apiPort: 0 }));
+  const { contentFingerprint: _, ...defaults } = sampleInputs;
+  expect(inputs).toStrictEqual({ ...defaults, rvfPath: unknown, apiPort: 0 });
+});
+
+test("inputs without the constructor's own bring nothing undefined back", async () => {
+  const { inputs, failures } = await check({}, { rvfPath: unknown });
+  expect(failures).toEqual([]);
+  expect(JSON.parse(JSON.stringify(inputs))).toStrictEqual(inputs);
+});
