@@ -11,7 +11,7 @@ function root(override: string, xdg: string, fallback: string): string {
 }
 
 /** `$MICROVM_STATE_DIR`, else `$XDG_STATE_HOME/microvm`, else `~/.local/state/microvm`. */
-export const stateDir = (): string => root("MICROVM_STATE_DIR", "XDG_STATE_HOME", ".local/state");
+const stateDir = (): string => root("MICROVM_STATE_DIR", "XDG_STATE_HOME", ".local/state");
 
 /** `$MICROVM_CACHE_DIR`, else `$XDG_CACHE_HOME/microvm`, else `~/.cache/microvm`. */
 export const cacheDir = (): string => root("MICROVM_CACHE_DIR", "XDG_CACHE_HOME", ".cache");

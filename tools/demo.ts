@@ -9,7 +9,7 @@ import { Command } from "commander";
 import pc from "picocolors";
 import { query } from "../src/client/index.js";
 import { assertPortFree, destroyVm, listRecords } from "../src/launcher/index.js";
-import { openProject, type PulumiProject } from "./pulumi-project.js";
+import { configFileOf, openProject, type PulumiProject } from "./pulumi-project.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "./sample-rvf.js";
 import { ensureParts } from "./setup/index.js";
 import { fromRepository } from "./setup/repository.js";
@@ -142,7 +142,6 @@ async function assertNothingLeft({ env }: PulumiProject): Promise<void> {
 function explain({ env }: PulumiProject, { vmId, url }: Record<string, unknown>): void {
   const set = ["PATH", "PULUMI_BACKEND_URL", "PULUMI_HOME", "PULUMI_CONFIG_PASSPHRASE", "MICROVM_STATE_DIR"];
   const exports = set.map((key) => `export ${key}='${env[key]}'`).join("\n");
-  const config = join(workFolder, `Pulumi.${stack}.yaml`);
   const vector = JSON.stringify(sampleQuery(2, dimension).map((x) => Number(x.toFixed(3))));
   console.log(`
 The VM ${String(vmId)} stays up at ${String(url)}. To talk to it:
@@ -155,7 +154,7 @@ To go on with it in this shell, and to remove it:
 ${exports}
 npx microvm ls
 npx microvm logs ${String(vmId)}
-pulumi destroy --yes --stack ${stack} --config-file ${config}
+pulumi destroy --yes --stack ${stack} --config-file ${configFileOf(workFolder, stack)}
 `);
 }
 

@@ -1,7 +1,7 @@
 /** Runs the Pulumi CLI on a stack of its own with a file backend, for the demo and the end-to-end tests. */
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { execa, type Options, type Result, type ResultPromise } from "execa";
+import { execa, type Options, type Result, type Subprocess } from "execa";
 import { fromRepository } from "./setup/repository.js";
 
 export interface ProjectOptions {
@@ -14,11 +14,14 @@ export interface ProjectOptions {
   env: NodeJS.ProcessEnv;
 }
 
+/** A command under way; it resolves when it ended, however that was. */
+export type Running = Pick<Subprocess, "kill"> & PromiseLike<Pick<Result, "exitCode">>;
+
 export interface PulumiProject {
   /** Runs `pulumi <args>` on the stack. Rejects when it fails, unless `reject: false` is given. */
   pulumi: (args: string[], options?: Options) => Promise<Result>;
   /** Starts it without waiting; what it resolves to tells how it ended. */
-  start: (args: string[]) => ResultPromise<{ reject: false }>;
+  start: (args: string[]) => Running;
   outputs: () => Promise<Record<string, unknown>>;
   /** The environment of the CLI, so that `microvm` sees the same VMs. */
   env: NodeJS.ProcessEnv;
@@ -27,6 +30,11 @@ export interface PulumiProject {
 /** One command never takes longer than this, however slow the host. */
 const commandTimeoutMs = 300_000;
 
+/** The stack's configuration, kept out of the project's own folder. */
+export const configFileOf = (workFolder: string, stack: string): string =>
+  join(workFolder, `Pulumi.${stack}.yaml`);
+
+/** Makes the stack, which must not be there yet. */
 export async function openProject(options: ProjectOptions): Promise<PulumiProject> {
   const { directory, workFolder, stack } = options;
   const backend = join(workFolder, "backend");
@@ -41,7 +49,8 @@ export async function openProject(options: ProjectOptions): Promise<PulumiProjec
     PULUMI_SKIP_UPDATE_CHECK: "true",
     MICROVM_STATE_DIR: join(workFolder, "state"),
   };
-  const settings = ["--stack", stack, "--config-file", join(workFolder, `Pulumi.${stack}.yaml`)];
+  const configFile = configFileOf(workFolder, stack);
+  const settings = ["--stack", stack, "--config-file", configFile];
   const withSettings = ["up", "preview", "refresh", "destroy", "config"];
   const commandLine = (args: string[]) => [
     ...args,
@@ -59,6 +68,8 @@ export async function openProject(options: ProjectOptions): Promise<PulumiProjec
   const pulumi = async (args: string[], more: Options = {}) =>
     (await execa("pulumi", commandLine(args), { ...processOptions, ...more })) as Result;
   await pulumi(["stack", "init", stack]);
+  // The one command that takes no --config-file: it writes beside Pulumi.yaml.
+  await rename(join(directory, `Pulumi.${stack}.yaml`), configFile);
   return {
     pulumi,
     start: (args) => execa("pulumi", commandLine(args), { ...processOptions, reject: false }),

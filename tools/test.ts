@@ -1,12 +1,13 @@
 /** `npm test`: everything, from a fresh clone: real parts, checks, all tests. Arguments are Jest's. */
 import { checks } from "./checks.js";
+import { testGuest } from "./guest.js";
 import { runJest } from "./jest.js";
 import { ensureParts } from "./setup/index.js";
 import { main, runSteps } from "./steps.js";
 
 await main(async () => {
   const env = await ensureParts(["qemu", "package", "pulumi", "appliance", "rvf"]);
-  await runSteps(checks, { concurrent: 2 });
+  await runSteps([...checks, { title: "Guest's tests", run: testGuest }], { concurrent: 2 });
   const { passed, failed, success } = await runJest(process.argv.slice(2), env);
   console.log(`${passed} passed, ${failed} failed`);
   return success && passed > 0 ? 0 : 1;

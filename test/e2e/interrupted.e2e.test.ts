@@ -20,7 +20,7 @@ beforeAll(async () => {
   project = await openProject({
     directory: fileURLToPath(new URL("../fixtures/projects/args", import.meta.url)),
     workFolder: state.dir,
-    stack: "test",
+    stack: "interrupted",
     env: process.env,
   });
   await project.pulumi(["config", "set", "args", JSON.stringify({ rvfPath, apiPort: 0 })]);
@@ -62,6 +62,6 @@ test("a killed CLI leaves no VM, and after `pulumi cancel` the next up makes one
   up.kill("SIGKILL");
   await up;
   await eventually("the plugin has cleaned up", async () => (await leftovers()).length === 0);
-  await project.pulumi(["cancel", "--yes", "test"]);
+  await project.pulumi(["cancel", "--yes", "interrupted"]);
   await expectUpAndDestroy();
 });

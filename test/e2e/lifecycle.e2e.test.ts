@@ -22,7 +22,7 @@ beforeAll(async () => {
   project = await openProject({
     directory: fileURLToPath(new URL("../fixtures/projects/args", import.meta.url)),
     workFolder: state.dir,
-    stack: "test",
+    stack: "lifecycle",
     env: process.env,
   });
 });
@@ -41,7 +41,7 @@ interface Deployment {
 
 /** The resource's outputs as they stand in the state; the stack's own outputs are as old as the last `up`. */
 async function output(): Promise<Record<string, unknown>> {
-  const { stdout } = await project.pulumi(["stack", "export", "--stack", "test"]);
+  const { stdout } = await project.pulumi(["stack", "export", "--stack", "lifecycle"]);
   const { deployment } = JSON.parse(String(stdout)) as Deployment;
   return deployment.resources.find(({ type }) => type.endsWith("microvm:MicroVm"))!.outputs;
 }

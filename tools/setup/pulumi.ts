@@ -1,5 +1,5 @@
 /** Pulumi's CLI with its language host for Node programs. */
-import { readFile, realpath, writeFile, mkdir } from "node:fs/promises";
+import { copyFile, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeOnce, toolDir } from "./cache.js";
 import { ask, run, which, type Report } from "./command.js";
@@ -86,6 +86,9 @@ async function build(folder: string, report: Report): Promise<void> {
     "-ldflags",
     "-s -w",
   ]);
+  // As in the vendor's own packages: the engine's Node plugin, which finds the program's SDK by itself.
+  const plugin = "pulumi-resource-pulumi-nodejs";
+  await copyFile(fromRepository(`node_modules/@pulumi/pulumi/${plugin}`), join(bin, plugin));
 }
 
 const cliModule = `module pulumi-cli
