@@ -2,8 +2,8 @@
  * `npm run demo`: the main job from end to end on real parts, told as it goes. An RVF file gets vectors and a kernel,
  * `pulumi up` boots it, it answers a query with the right neighbours, and `pulumi destroy` powers it down.
  */
-import { mkdir, rm } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { Command } from "commander";
 import pc from "picocolors";
@@ -16,6 +16,7 @@ import { fromRepository } from "./setup/repository.js";
 import { main } from "./steps.js";
 
 const workFolder = fromRepository(".cache/demo");
+const pidFile = fromRepository(".cache/demo.pid");
 const stack = "demo";
 const rvfPath = join(workFolder, "db.rvf");
 const [count, dimension, neighbours] = [3000, 32, 5];
@@ -82,8 +83,13 @@ const seconds = (millis: unknown): string => `${(Number(millis) / 1000).toFixed(
 const step = (title: string): void => console.log(`\n${pc.bold(pc.cyan("▸"))} ${pc.bold(title)}`);
 const say = (text: string): void => console.log(pc.dim(text.replace(/^/gm, "  ")));
 
-/** Whatever a former run left when it was killed half-way, or was told to keep. */
+/** Whatever a former run left when it was killed half-way, or was told to keep. One that still runs is left alone. */
 async function clearFormerRun(): Promise<void> {
+  const other = await readFile(pidFile, "utf8").catch(() => "");
+  const command = await readFile(`/proc/${other}/cmdline`, "utf8").catch(() => "");
+  if (command.includes("demo.ts")) throw new Error(`a demo is running already, as process ${other}`);
+  await mkdir(dirname(pidFile), { recursive: true });
+  await writeFile(pidFile, String(process.pid));
   process.env["MICROVM_STATE_DIR"] = join(workFolder, "state");
   for (const { vmId } of await listRecords()) {
     say(`removing ${vmId} of a former run`);
