@@ -6,11 +6,12 @@ import { MicroVmError } from "../errors.js";
 import { SSH_PORT } from "../appliance/contract.js";
 import { acceleratorChoices, kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { hasContent } from "./console.js";
+import { readEnding } from "./ending.js";
 import { contentFingerprint } from "./fingerprint.js";
 import { planQemu } from "./plan.js";
 import { assertPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
-import { isAlive } from "./process.js";
+import { waitGone } from "./process.js";
 import { waitReady } from "./ready.js";
 import { generationFiles, qmpSocketPath, writeRecord, type Generation, type VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
@@ -50,7 +51,10 @@ export async function boot(
       if (kernel.requiresKvm) throw kvmRequired(reason, (error as MicroVmError).evidence);
       choices[0]!.reason = `KVM failed on this host: ${reason}`;
       progress.onProgress?.(choices[0]!.reason);
-      await rm(generationFiles(record.vmId, attempt.generation.number).dir, { recursive: true, force: true });
+      const files = generationFiles(record.vmId, attempt.generation.number);
+      // The shell above QEMU must not write the old exit status beside the next attempt.
+      await readEnding(files);
+      await rm(files.dir, { recursive: true, force: true });
     }
   }
 }
@@ -91,6 +95,8 @@ async function prepareGeneration(
       boundSshPort: record.generation?.boundSshPort,
     },
   };
+  // A socket of an earlier attempt would pass for this one's.
+  await rm(attempt.generation.qmpSocket, { force: true });
   await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
   await writeRecord(attempt);
   return attempt;
@@ -119,8 +125,8 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
   const pid = await spawnQemu({ argv, files, ...generation, signal });
   const bound = await boundPorts(generation.qmpSocket, ports, preparation.kernel.guestApiPort).catch(
     async (error: unknown) => {
-      // A monitor that breaks is mostly a QEMU that died, whose own words say more.
-      throw (await isAlive(pid, generation.uuid)) ? error : await startFailure(files);
+      // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
+      throw (await waitGone(pid, generation.uuid, 1000)) ? await startFailure(files) : error;
     },
   );
   const running: Attempt = { ...attempt, generation: { ...generation, pid, ...bound } };

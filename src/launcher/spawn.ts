@@ -1,5 +1,6 @@
 /** Starts QEMU so that it outlives us: a session of its own, files for its output, a shell above it for its status. */
 import { mkdir, stat, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
@@ -55,7 +56,7 @@ async function waitForMonitor(options: Omit<SpawnOptions, "argv">): Promise<numb
   const deadline = performance.now() + startTimeoutMs;
   for (;;) {
     if (await exists(files.exitStatus)) throw await startFailure(files);
-    const pid = (await exists(qmpSocket)) ? await findVmProcess(uuid, files.pidFile) : undefined;
+    const pid = (await listens(qmpSocket)) ? await findVmProcess(uuid, files.pidFile) : undefined;
     if (pid !== undefined) return pid;
     if (performance.now() >= deadline) {
       throw new MicroVmError("QemuSpawn", `QEMU's monitor did not appear within ${startTimeoutMs / 1000} s`, {
@@ -78,6 +79,16 @@ export async function startFailure(files: GenerationFiles): Promise<MicroVmError
   return new MicroVmError("QemuExited", `${ending.detail}${sandbox} while starting`, {
     evidence,
     hint: "QEMU's own words above say what it did not like; extraArgs and qemuBinary are the usual suspects.",
+  });
+}
+
+/** Its file alone says little: it is there before QEMU listens, and stays when QEMU dies. */
+async function listens(socket: string): Promise<boolean> {
+  return await new Promise((done) => {
+    const connection = connect(socket, () => {
+      connection.destroy();
+      done(true);
+    }).once("error", () => done(false));
   });
 }
 

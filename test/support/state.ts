@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { destroyVm, listRecords } from "../../src/launcher/index.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
 
@@ -14,8 +15,9 @@ export interface TestState {
 }
 
 /**
- * Points MICROVM_STATE_DIR and MICROVM_CACHE_DIR at private folders for the whole test file, also for the processes that it
- * starts, and gives its tests the time that boots need. After the last test every VM in them is ended, and the folders go.
+ * Points MICROVM_STATE_DIR and MICROVM_CACHE_DIR at private folders for the whole test file, also for the processes
+ * that it starts, and gives its tests the time that boots need. After the last test every VM in them is ended, and the
+ * folders go.
  */
 export function privateState(): TestState {
   const state = { dir: "" };
@@ -39,10 +41,19 @@ export async function leftovers(vmIds: readonly string[] = []): Promise<string[]
   const folders = await readdir(vmsDir()).catch(() => []);
   const short = await readdir(tmpdir());
   return [
-    ...(await processesNaming(vmsDir())).map((pid) => `process ${pid}`),
+    ...(await processesLeft()).map((pid) => `process ${pid}`),
     ...folders.map((name) => join(vmsDir(), name)),
     ...vmIds.map(shortSocketDir).filter((dir) => short.some((name) => dir === join(tmpdir(), name))),
   ];
+}
+
+/** The shell above a QEMU that just ended has still to write its exit status. */
+async function processesLeft(): Promise<number[]> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await processesNaming(vmsDir())).length === 0) return [];
+    await sleep(20);
+  }
+  return await processesNaming(vmsDir());
 }
 
 /** The processes, but for this one, with the text on their command line. */

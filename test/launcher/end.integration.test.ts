@@ -1,0 +1,71 @@
+/** Ends that nobody asked for, and launches that were called off. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { createVm, destroyVm, launch, statusOf } from "../../src/launcher/index.js";
+import { vmsDir } from "../../src/paths.js";
+import { sampleRvf } from "../support/rvf.js";
+import { leftovers, privateState } from "../support/state.js";
+import { eventually, isAlive } from "../tools/waiting.js";
+
+privateState();
+let rvfPath: string;
+beforeAll(async () => (rvfPath = await sampleRvf()));
+
+test("a QEMU that was killed is told as such, and its number in another process's hands does no harm", async () => {
+  const vm = await launch({ rvfPath, apiPort: 0 });
+  process.kill(vm.pid, "SIGKILL");
+  await eventually(() => !isAlive(vm.pid));
+  expect(await vm.status()).toMatchObject({
+    state: "exited",
+    status: "exited: QEMU was killed by SIGKILL",
+    exitCode: 137,
+    pid: 0,
+  });
+
+  const stranger = spawn("sleep", ["1000"], { stdio: "ignore" });
+  try {
+    const { consoleLog } = await vm.status();
+    await writeFile(join(dirname(consoleLog), "qemu.pid"), `${stranger.pid}\n`);
+    expect(await vm.status()).toMatchObject({ state: "exited", pid: 0 });
+    expect(await vm.shutdown()).toMatchObject({ rung: "gone" });
+    expect(await vm.kill()).toMatchObject({ rung: "gone" });
+    expect(await vm.destroy()).toMatchObject({ rung: "gone" });
+    expect(isAlive(stranger.pid!)).toBe(true);
+  } finally {
+    stranger.kill("SIGKILL");
+    await once(stranger, "exit");
+  }
+  expect(await leftovers([vm.vmId])).toEqual([]);
+});
+
+test.each([
+  ["before it begins", (text: string) => text.startsWith("warning")],
+  ["while QEMU starts", (text: string) => text.startsWith("starting QEMU")],
+  ["while the guest boots", (text: string) => text.startsWith("QEMU runs")],
+])("a launch that is called off %s leaves nothing", async (_, when) => {
+  const abort = new AbortController();
+  const launched = createVm(
+    { rvfPath, apiPort: 0 },
+    { signal: abort.signal, onProgress: (text) => void (when(text) && abort.abort()) },
+  );
+  await expect(launched).rejects.toMatchObject({ code: "Cancelled" });
+  expect(await leftovers()).toEqual([]);
+});
+
+test("a launch whose process died is cleared away by the owner's next one", async () => {
+  const owner = { project: "p", stack: "s", resource: "db" };
+  const first = await createVm({ rvfPath, apiPort: 0 }, { owner });
+  // As it stands when the launching process dies between the spawn and the first answer.
+  const path = join(vmsDir(), first.vmId, "record.json");
+  const record = JSON.parse(await readFile(path, "utf8")) as object;
+  await writeFile(path, JSON.stringify({ ...record, phase: "creating" }));
+  expect(await statusOf(first.vmId)).toMatchObject({ state: "creating" });
+
+  const second = await createVm({ rvfPath, apiPort: 0 }, { owner });
+  expect(await statusOf(first.vmId)).toBeUndefined();
+  expect(isAlive(first.pid)).toBe(false);
+  await destroyVm(second.vmId, { from: "sigkill" });
+  expect(await leftovers([first.vmId, second.vmId])).toEqual([]);
+});

@@ -1,0 +1,97 @@
+/** How far down the ladder a VM that does not obey has to be taken. The QEMUs here never run a guest. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { connectQmp } from "../../src/qmp/index.js";
+import { generationFiles, qmpSocketPath, type VmRecord } from "../../src/launcher/record.js";
+import { shutdownProcess } from "../../src/launcher/shutdown.js";
+import { parseSpec } from "../../src/launcher/spec.js";
+import { privateState } from "../support/state.js";
+import { eventually } from "../tools/waiting.js";
+
+privateState();
+
+/** A QEMU that is paused before its first instruction, and its record. It ignores the power button: no CPU runs. */
+async function paused(vmId: string): Promise<{ record: VmRecord; qemu: ChildProcess }> {
+  const uuid = randomUUID();
+  const files = generationFiles(vmId, 1);
+  const qmpSocket = qmpSocketPath(vmId, 1);
+  await mkdir(files.dir, { recursive: true });
+  const qemu = spawn(
+    "qemu-system-x86_64",
+    [
+      ...["-machine", "microvm", "-S", "-nodefaults", "-display", "none", "-uuid", uuid],
+      ...["-pidfile", files.pidFile, "-qmp", `unix:${qmpSocket},server=on,wait=off`],
+    ],
+    { stdio: "ignore" },
+  );
+  await eventually(async () => {
+    const monitor = await connectQmp(qmpSocket).catch(() => undefined);
+    await monitor?.close();
+    return monitor !== undefined;
+  });
+  const startedAt = new Date().toISOString();
+  const record: VmRecord = {
+    format: 1,
+    vmId,
+    name: vmId,
+    owner: null,
+    createdAt: startedAt,
+    phase: "ready",
+    spec: parseSpec({ rvfPath: "/db.rvf" }),
+    generation: {
+      number: 1,
+      uuid,
+      nonce: "",
+      qmpSocket,
+      qemuVersion: "",
+      contentFingerprint: "",
+      kernelSha256: "",
+      kernelIntegrity: "",
+      accelerator: "tcg",
+      acceleratorReason: "",
+      startedAt,
+    },
+  };
+  return { record, qemu };
+}
+
+// Each waits for most of its time, so they wait together.
+test.concurrent("a guest that ignores its power button: quit, after 10 seconds", async () => {
+  const { record, qemu } = await paused("ignores");
+  const ended = once(qemu, "exit");
+  const { rung, millis } = await shutdownProcess(record);
+  expect(rung).toBe("quit");
+  expect(millis).toBeGreaterThanOrEqual(10_000);
+  expect(millis).toBeLessThan(15_000);
+  expect(await ended).toEqual([0, null]);
+  expect(await shutdownProcess(record)).toMatchObject({ rung: "gone" });
+});
+
+test.concurrent("a monitor that another client holds: SIGTERM", async () => {
+  const { record, qemu } = await paused("held");
+  const ended = once(qemu, "exit");
+  await using _holder = await connectQmp(record.generation!.qmpSocket);
+  expect(await shutdownProcess(record)).toMatchObject({ rung: "sigterm" });
+  expect(await ended).toEqual([0, null]);
+});
+
+test.concurrent("a QEMU that is stopped altogether: SIGKILL", async () => {
+  const { record, qemu } = await paused("stopped");
+  const ended = once(qemu, "exit");
+  process.kill(qemu.pid!, "SIGSTOP");
+  expect(await shutdownProcess(record)).toMatchObject({ rung: "sigkill" });
+  expect(await ended).toEqual([null, "SIGKILL"]);
+});
+
+test.concurrent("the rungs above can be left out", async () => {
+  const { record, qemu } = await paused("quick");
+  const ended = once(qemu, "exit");
+  expect(await shutdownProcess(record, { from: "quit" })).toMatchObject({ rung: "quit" });
+  expect(await ended).toEqual([0, null]);
+  const second = await paused("quicker");
+  const killed = once(second.qemu, "exit");
+  expect(await shutdownProcess(second.record, { from: "sigkill" })).toMatchObject({ rung: "sigkill" });
+  expect(await killed).toEqual([null, "SIGKILL"]);
+});
