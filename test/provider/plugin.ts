@@ -153,5 +153,4 @@ export async function startPlugin({ env = {}, underEngine = false }: PluginOptio
 
 const struct = (value: object): Struct => Struct.fromJavaScript(value);
 
-const plain = (value: Struct | undefined): Record<string, unknown> =>
-  (value?.toJavaScript() ?? {});
+const plain = (value: Struct | undefined): Record<string, unknown> => value?.toJavaScript() ?? {};

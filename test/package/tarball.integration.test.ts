@@ -1,0 +1,119 @@
+/** What `npm install pulumi-microvm` gives: in every kind of program, outside the repository. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { providerText, typeToken } from "../../src/resources/constants.js";
+import { privateState } from "../support/state.js";
+import { installPackage, type Installed } from "./installed.js";
+
+const state = privateState();
+let installed: Installed;
+
+beforeAll(async () => {
+  installed = await installPackage(join(state.dir, "outside"));
+});
+
+const node = async (args: string[], folder?: string) => await installed.run(process.execPath, args, folder);
+
+test("it ships what a user needs, and every file that its manifest names", async () => {
+  const { files, dir } = installed;
+  const wanted =
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|dist\/[\w/-]+(\.d\.ts|\.js))$/;
+  expect(files.filter((file) => !wanted.test(file))).toEqual(["dist/cjs/package.json"]);
+  expect(files).toEqual(expect.arrayContaining(["README.md", "LICENSE"]));
+
+  const manifest = await readFile(join(dir, "node_modules/pulumi-microvm/package.json"), "utf8");
+  const named = [...manifest.matchAll(/"\.\/(dist\/[^"]+)"/g)].map(([, file]) => file!);
+  expect(named.length).toBeGreaterThan(5);
+  expect(files).toEqual(expect.arrayContaining(named));
+});
+
+test.each([
+  ["CommonJS", "node"],
+  ["NodeNext", "NodeNext"],
+])(
+  "a TypeScript program has its types, and wrong arguments are refused: module %s",
+  async (module, resolution) => {
+    const tsc = installed.tool("typescript/bin/tsc");
+    await node([tsc, "-p", ".", "--module", module, "--moduleResolution", resolution], "typescript");
+  },
+);
+
+test("the library's types are whole in a TypeScript module", async () => {
+  const tsc = installed.tool("typescript/bin/tsc");
+  const flags = "--noEmit --strict --target ES2022 --lib ES2023,ESNext.Disposable --module NodeNext".split(
+    " ",
+  );
+  const types = ["--typeRoots", installed.tool("@types"), "--types", "node"];
+  await node([tsc, ...flags, ...types, "tools.mts"], "typescript");
+});
+
+const declaration = {
+  type: typeToken,
+  name: "db",
+  inputs: {
+    rvfPath: "./db.rvf",
+    memoryMb: 128,
+    apiPort: 0,
+    enableKvm: false,
+    owner: { project: "project", stack: "stack", resource: "db" },
+    __provider: providerText,
+  },
+};
+
+const programs = ["javascript", "esm"];
+
+test.each(programs)("a program declares a MicroVm: %s", async (program) => {
+  expect(JSON.parse(await node(["mocked.mjs", `${program}/index.js`]))).toEqual([declaration]);
+});
+
+test("a user's own Jest tests run on CommonJS as they are", async () => {
+  await node([installed.tool("jest/bin/jest.js"), "--ci"], "jest");
+});
+
+test("importing the resource loads four files of its own and nothing else", async () => {
+  const loaded = await node([
+    "-e",
+    `require("@pulumi/pulumi");
+     const before = new Set(Object.keys(require.cache));
+     require("pulumi-microvm");
+     console.log(JSON.stringify(Object.keys(require.cache).filter((file) => !before.has(file))));`,
+  ]);
+  const own = join(installed.dir, "node_modules/pulumi-microvm/dist/cjs");
+  expect((JSON.parse(loaded) as string[]).sort()).toEqual(
+    ["errors.js", "index.js", "resources/MicroVm.js", "resources/constants.js"].map((file) =>
+      join(own, file),
+    ),
+  );
+});
+
+test("errors of the resource's entry and of the library are the same kind", async () => {
+  const text = await node([
+    "--input-type=module",
+    "-e",
+    `import { MicroVmError } from "pulumi-microvm";
+     import * as launcher from "pulumi-microvm/launcher";
+     const error = await launcher.launch({ rvfPath: "/missing.rvf" }).catch((reason) => reason);
+     console.log(error instanceof MicroVmError, error.code, typeof launcher.checkRequirements);`,
+  ]);
+  expect(text).toBe("true RvfNotFound function");
+});
+
+test("the provider's entry has the functions that stand in users' states", async () => {
+  const text = await node([
+    "-e",
+    'import("pulumi-microvm/provider").then((p) => console.log(Object.keys(p).join()))',
+  ]);
+  expect(text).toBe("check,create,diff,read,remove,update");
+});
+
+test("the command runs", async () => {
+  expect(await installed.run("npx", ["--no-install", "microvm", "--help"])).toMatch(/^Usage: microvm /);
+});
+
+test("the newest SDK takes the resource too", async () => {
+  const newest = await installPackage(join(state.dir, "newest"), "3.270.0");
+  for (const program of programs) {
+    const declared = await newest.run(process.execPath, ["mocked.mjs", `${program}/index.js`]);
+    expect(JSON.parse(declared)).toEqual([declaration]);
+  }
+});
