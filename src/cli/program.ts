@@ -1,0 +1,44 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { MicroVmError } from "../errors.js";
+import { addCheck } from "./check.js";
+import { addDryRun } from "./dry-run.js";
+import { addInspect } from "./inspect.js";
+import { addLogs } from "./logs.js";
+import { addLs } from "./ls.js";
+import { reportFailure } from "./output.js";
+import { addQuery } from "./query.js";
+import { addRun } from "./run.js";
+import { addStatus } from "./status.js";
+import { addStop } from "./stop.js";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+/** Runs the command with the arguments behind its name and returns its exit status. */
+export async function microvm(args: string[]): Promise<number> {
+  // Before the subcommands, which inherit it. Wrong usage is told in the same shape as every other failure.
+  const program = new Command("microvm")
+    .description("Boot RVF vector stores as QEMU microVMs.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined });
+  for (const add of [addRun, addLs, addStatus, addLogs, addQuery, addStop, addCheck, addDryRun, addInspect])
+    add(program);
+
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    // Help and version come here too, printed already; without a subcommand the help is the whole answer.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (error instanceof CommanderError && error.code === "commander.help") return 2;
+    return reportFailure(error instanceof CommanderError ? wrongUsage(error) : error, {
+      json: args.includes("--json"),
+    });
+  }
+}
+
+const wrongUsage = ({ message }: CommanderError): MicroVmError =>
+  new MicroVmError("InvalidArgument", message.replace(/^error: /, ""), { hint: "--help shows the usage." });

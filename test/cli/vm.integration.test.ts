@@ -1,0 +1,163 @@
+/** The command with real VMs. */
+import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import { listRecords, type VmStatus } from "../../src/launcher/index.js";
+import { sampleQuery } from "../../tools/sample-rvf.js";
+import { sampleRvf } from "../support/rvf.js";
+import { leftovers, privateState } from "../support/state.js";
+import { command, json, microvm, outcomeOf, root, start, told } from "./command.js";
+import { errorIn } from "./outcome.js";
+
+privateState();
+const vector = JSON.stringify(sampleQuery(1));
+let rvfPath: string;
+beforeAll(async () => (rvfPath = await sampleRvf()));
+
+/** A shell's line in which `$microvm` stands for the command; fails as the shell does. */
+const shell = async (line: string) =>
+  await execa("bash", ["-c", `set -o pipefail; ${line}`], {
+    cwd: root,
+    env: { microvm: command.join(" ") },
+  });
+
+async function untilReady(): Promise<void> {
+  for (let tries = 0; tries < 1000; tries++) {
+    if ((await listRecords())[0]?.phase === "ready") return;
+    await sleep(60);
+  }
+  throw new Error("no VM became ready within a minute");
+}
+
+describe("a VM in the background", () => {
+  let vm: VmStatus;
+  beforeAll(async () => (vm = await json("run", rvfPath, "-d", "--name", "shop", "-p", "0", "-m", "160")));
+
+  test("run -d has printed it as JSON", () =>
+    expect(vm).toMatchObject({
+      name: "shop",
+      state: "running",
+      url: `http://127.0.0.1:${vm.boundApiPort}`,
+      pid: expect.any(Number) as number,
+      spec: { rvfPath, memoryMb: 160 },
+    }));
+
+  test("ls and status show it", async () => {
+    const [list, table, words] = await Promise.all([
+      json<VmStatus[]>("ls"),
+      microvm("ls"),
+      microvm("status", vm.vmId),
+    ]);
+    expect(list).toEqual([vm]);
+    expect(await json("status", "shop")).toEqual(vm);
+    const [head, row] = table.stdout.split("\n");
+    expect(head).toMatch(/^ID +STATUS +PID +URL +MEMORY +STACK$/);
+    expect(row).toMatch(new RegExp(`^${vm.vmId} +running +${vm.pid} +${vm.url} +160 MiB +-$`));
+    expect(words.stdout).toMatch(/^status: +running$/m);
+  });
+
+  test("query by name and by URL finds the same", async () => {
+    const ask = (target: string) => json<unknown[]>("query", target, "--vector", vector, "-k", "3");
+    const [byName, byUrl, words] = await Promise.all([
+      ask("shop"),
+      ask(`${vm.url}/`),
+      microvm("query", vm.vmId, "-v", vector, "-k", "2"),
+    ]);
+    expect(byName).toHaveLength(3);
+    expect(byUrl).toEqual(byName);
+    expect(words.stdout).toMatch(/^ID +DISTANCE\n\d+ +[\d.]+\n\d+ +[\d.]+$/);
+  });
+
+  test("what the guest refuses", async () => {
+    const outcome = await microvm("query", "shop", "--vector", "[1,2]", "--json");
+    expect(outcome).toMatchObject({ status: 1, stdout: "" });
+    expect(errorIn(outcome)).toMatchObject({ code: "GuestHttp" });
+  });
+
+  test("logs prints the console, and into a pipe whose reader goes away without a word", async () => {
+    const { stdout } = await microvm("logs", "shop");
+    expect(stdout.length).toBeGreaterThan((await stat(vm.consoleLog)).size / 2);
+    const piped = await Promise.all([shell("$microvm logs shop | head -1"), shell("$microvm ls | true")]);
+    expect(piped.map(({ stderr }) => stderr)).toEqual(["", ""]);
+  });
+
+  test("logs -f ends with the VM, stop powers it down, and nothing is left", async () => {
+    const follower = start("logs", "-f", "shop");
+    // It follows once it has printed something.
+    await new Promise((done) => follower.stdout.once("data", done));
+    expect(await json("stop", "shop")).toMatchObject({ vmId: vm.vmId, rung: "powerdown" });
+    expect(await outcomeOf(follower)).toMatchObject({ status: 0, stderr: "" });
+    expect(await leftovers([vm.vmId])).toEqual([]);
+  });
+});
+
+test("a VM in the foreground answers until Ctrl-C, which powers it down and leaves nothing", async () => {
+  const running = start("run", rvfPath, "-p", "0");
+  await told(running, "Ctrl-C stops it.");
+  const [record] = await listRecords();
+  expect(record?.phase).toBe("ready");
+  running.kill("SIGINT");
+  const { status, stdout, stderr } = await outcomeOf(running);
+  expect(stderr).toMatch(/powered off by its guest \(powerdown\) after \d+ ms$/);
+  expect(stdout).toMatch(/^status: +running$/m);
+  expect(status).toBe(0);
+  expect(await leftovers([record!.vmId])).toEqual([]);
+});
+
+test("kill from elsewhere ends a VM in the foreground, which then fails", async () => {
+  const running = start("run", rvfPath, "-p", "0", "--json");
+  await told(running, "Ctrl-C stops it.");
+  const { vmId } = (await listRecords())[0]!;
+  expect(await microvm("kill", vmId)).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/killed by SIGKILL \(sigkill\) after \d+ ms$/) as string,
+  });
+  const outcome = await outcomeOf(running);
+  expect(outcome.status).toBe(1);
+  expect(JSON.parse(outcome.stdout)).toMatchObject({ vmId });
+  expect(errorIn(outcome)).toMatchObject({ code: "VmNotRunning" });
+  expect(await leftovers([vmId])).toEqual([]);
+});
+
+test.each(["SIGINT", "SIGTERM"] as const)("%s during the boot leaves nothing", async (signal) => {
+  const running = start("run", rvfPath, "-p", "0", "--json");
+  await told(running, "waiting for the guest");
+  running.kill(signal);
+  const outcome = await outcomeOf(running);
+  expect(outcome).toMatchObject({ status: 1, stdout: "" });
+  expect(errorIn(outcome)).toMatchObject({ code: "Cancelled" });
+  expect(await leftovers()).toEqual([]);
+});
+
+test("a VM in the foreground whose output nobody reads any more still stops when told to", async () => {
+  const running = start("run", rvfPath, "-p", "0");
+  await told(running, "waiting for the guest");
+  running.stdout.destroy();
+  running.stderr.destroy();
+  await untilReady();
+  running.kill("SIGINT");
+  expect((await outcomeOf(running)).status).toBe(0);
+  expect(await leftovers()).toEqual([]);
+});
+
+test("dry-run shows the command and starts nothing", async () => {
+  const args = ["dry-run", rvfPath, "-p", "9000", "--no-kvm", "--extra-args=-d", "--extra-args=int"];
+  const [words, plan] = await Promise.all([microvm(...args), json<{ argv: string[] }>(...args)]);
+  expect(plan).toMatchObject({ accelerator: "tcg", vcpus: 1, memoryMb: 128, apiPort: 9000 });
+  expect(plan.argv.slice(-2)).toEqual(["-d", "int"]);
+  // The first line can be pasted into a shell as it is.
+  const { stdout } = await shell(`printf '%s\\n' ${words.stdout.split("\n")[0]}`);
+  expect(stdout.split("\n")).toEqual(plan.argv);
+  for (const line of ["KVM: +no \\(TCG\\)", "Memory: +128 MiB", "vCPUs: +1", "API port: +9000"])
+    expect(words.stdout).toMatch(new RegExp(`^${line}$`, "m"));
+  expect(await leftovers()).toEqual([]);
+});
+
+test("check tells what this host has", async () => {
+  const [words, report] = await Promise.all([microvm("check"), json("check")]);
+  expect(words.stdout).toMatch(/^QEMU: \d+\.\d+\S* at \/.+\nKVM: +\S/);
+  expect(report).toMatchObject({
+    arch: "x86_64",
+    qemu: { machines: expect.arrayContaining(["microvm"]) as string[] },
+  });
+});
