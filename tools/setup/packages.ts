@@ -30,9 +30,13 @@ export async function installCommand(packages: Packages): Promise<string | undef
 
 let queue: Promise<void> = Promise.resolve();
 
+/** Once in a run is enough. */
+let aptRefresh: Promise<void> | undefined;
+
 /**
  * Installs packages when that needs no question: as root, or with brew. Else throws SetupError with the command for
- * a person to type. Lists that are missing or old are refreshed when the first try fails.
+ * a person to type. Lists of packages are refreshed when the first try fails; apt's before it, because with old or partial
+ * lists it would install an old version without a word.
  */
 export async function installPackages(packages: Packages, report: Report): Promise<void> {
   const manager = await findManager(packages);
@@ -46,9 +50,12 @@ export async function installPackages(packages: Packages, report: Report): Promi
   }
   const installNow = async () =>
     await manage(manager, [...managers[manager].install, ...names.split(" ")], report);
+  const refresh = async () => await manage(manager, managers[manager].refresh, report);
   await inTurn(async () => {
+    if (manager === "apt-get")
+      await (aptRefresh ??= refresh()).catch(() => report("using the lists there are"));
     await installNow().catch(async () => {
-      await manage(manager, managers[manager].refresh, report);
+      await refresh();
       await installNow();
     });
   }, report);

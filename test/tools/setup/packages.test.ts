@@ -33,10 +33,17 @@ afterEach(async () => {
 
 const calls = async () => (await readFile(join(folder, "calls"), "utf8")).trim().split("\n");
 
-test("as root: installs without a question, after a refresh of the lists when they are missing", async () => {
+test("as root: apt installs without a question, with its lists refreshed once", async () => {
+  const install = "install --yes --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300";
   await installPackages({ "apt-get": "one two" }, report);
-  const install = "install --yes --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 one two";
-  expect(await calls()).toEqual([install, "update", install]);
+  await installPackages({ "apt-get": "three" }, report);
+  expect(await calls()).toEqual(["update", `${install} one two`, `${install} three`]);
+});
+
+test("other managers refresh their lists when the first try fails", async () => {
+  await installPackages({ pacman: "one" }, report);
+  const install = "-S --noconfirm --needed one";
+  expect(await calls()).toEqual([install, "-Sy", install]);
 });
 
 test("two installations run one after the other, and a failed one does not stop the next", async () => {
