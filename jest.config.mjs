@@ -1,6 +1,8 @@
 /** Three projects by what a test needs: nothing (unit), QEMU and the guest (integration), the real Pulumi CLI too (e2e). */
 const common = {
   testEnvironment: "node",
+  // Libraries keep their exit handlers in a global that every copy shares; Jest's guards on it end in endless recursion.
+  testEnvironmentOptions: { globalsCleanup: "off" },
   extensionsToTreatAsEsm: [".ts"],
   moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
   // Types are checked once by `npm run lint`; here they would only cost time.

@@ -3,7 +3,7 @@
  * `error.code`, never the words of the message.
  */
 
-/** Every code with what it means. The codes are stable; the README's table is checked against this object. */
+/** Every code with what it means. The codes are stable; a test holds docs/errors.md to this object. */
 export const errorCodes = {
   InvalidArgument: "An input is missing, of the wrong type or out of range.",
   Io: "A file or directory could not be read or written.",
@@ -15,6 +15,7 @@ export const errorCodes = {
   KernelExtraction: "The kernel could not be taken out of the RVF.",
   TempFile: "A working file could not be made.",
   MemoryTooSmall: "`memoryMb` is below what the kernel asks for.",
+  HostUnsupported: "This host cannot run VMs: only Linux on x86-64 can.",
   QemuNotFound: "No QEMU binary for the guest's architecture was found.",
   QemuSpawn: "QEMU could not be started.",
   QemuExited: "QEMU, or the guest in it, ended before the VM was ready.",

@@ -4,14 +4,14 @@ import { rm } from "node:fs/promises";
 import { connectQmp, hostForwards } from "../qmp/index.js";
 import { MicroVmError } from "../errors.js";
 import { SSH_PORT } from "../appliance/contract.js";
-import { acceleratorChoices, kvmRequired, type AcceleratorChoice } from "./accelerator.js";
+import { kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { hasContent } from "./console.js";
 import { readEnding } from "./ending.js";
 import { contentFingerprint } from "./fingerprint.js";
 import { planQemu } from "./plan.js";
-import { assertPortFree } from "./ports.js";
+import { apiUrl, assertPortFree, isPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
-import { waitGone } from "./process.js";
+import { ownIdentity, waitGone } from "./process.js";
 import { waitReady } from "./ready.js";
 import { generationFiles, qmpSocketPath, writeRecord, type Generation, type VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
@@ -27,6 +27,11 @@ export interface Progress {
   signal?: AbortSignal | undefined;
 }
 
+export interface BootOptions extends Progress {
+  /** Host ports to take again where the spec leaves the choice (0) and the record knows of no former generation. */
+  formerPorts?: { boundApiPort?: number | undefined; boundSshPort?: number | undefined } | undefined;
+}
+
 /**
  * Boots the record's spec as its next generation and returns the record as it then stands on disk. When it throws, no
  * process of that generation is left, and the record still says `creating`.
@@ -34,21 +39,21 @@ export interface Progress {
 export async function boot(
   record: VmRecord,
   preparation: Preparation,
-  progress: Progress,
+  progress: BootOptions,
 ): Promise<VmRecord> {
-  const { kernel } = preparation;
-  const choices = await acceleratorChoices({ ...kernel, enableKvm: record.spec.enableKvm });
+  const choices = [...preparation.accelerators];
   for (;;) {
     const choice = choices.shift()!;
     progress.onProgress?.(`starting QEMU ${preparation.qemu.version} (${choice.accelerator})`);
-    const attempt = await prepareGeneration(record, preparation, choice);
+    const attempt = await prepareGeneration(record, preparation, choice, progress);
     try {
       return await bring(attempt, preparation, progress);
     } catch (error) {
-      await shutdownProcess(attempt, { from: "quit" });
+      // A cancelled launch has seconds before its own process is killed, and the guest's disk is read-only.
+      await shutdownProcess(attempt, { from: progress.signal?.aborted ? "sigkill" : "quit" });
       if (choice.accelerator !== "kvm" || !(await isAcceleratorsFault(error, attempt))) throw error;
       const reason = (error as MicroVmError).message;
-      if (kernel.requiresKvm) throw kvmRequired(reason, (error as MicroVmError).evidence);
+      if (preparation.kernel.requiresKvm) throw kvmRequired(reason, (error as MicroVmError).evidence);
       choices[0]!.reason = `KVM failed on this host: ${reason}`;
       progress.onProgress?.(choices[0]!.reason);
       const files = generationFiles(record.vmId, attempt.generation.number);
@@ -73,11 +78,13 @@ async function prepareGeneration(
   record: VmRecord,
   { kernel, qemu }: Preparation,
   { accelerator, reason }: AcceleratorChoice,
+  { formerPorts }: BootOptions,
 ): Promise<Attempt> {
   const number = (record.generation?.number ?? 0) + 1;
   const attempt: Attempt = {
     ...record,
     phase: "creating",
+    launcher: await ownIdentity(),
     generation: {
       number,
       uuid: randomUUID(),
@@ -91,8 +98,8 @@ async function prepareGeneration(
       acceleratorReason: reason,
       startedAt: new Date().toISOString(),
       // Ports that were chosen once are kept.
-      boundApiPort: record.generation?.boundApiPort,
-      boundSshPort: record.generation?.boundSshPort,
+      boundApiPort: record.generation?.boundApiPort ?? formerPorts?.boundApiPort,
+      boundSshPort: record.generation?.boundSshPort ?? formerPorts?.boundSshPort,
     },
   };
   // A socket of an earlier attempt would pass for this one's.
@@ -148,8 +155,6 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
   return ready;
 }
 
-export const apiUrl = (port: number): string => `http://127.0.0.1:${port}`;
-
 /** The port to forward: the one asked for or, where that is 0, the former generation's as long as it is free. */
 async function portToBind(
   wanted: number,
@@ -157,11 +162,7 @@ async function portToBind(
   key: "apiPort" | "sshPort",
 ): Promise<number> {
   if (wanted === 0 && kept !== undefined) {
-    const free = await assertPortFree(kept, key).then(
-      () => true,
-      () => false,
-    );
-    return free ? kept : 0;
+    return (await isPortFree(kept)) ? kept : 0;
   }
   await assertPortFree(wanted, key);
   return wanted;

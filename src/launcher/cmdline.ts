@@ -14,6 +14,13 @@ export interface CmdlineOptions {
   tscKhz?: number | undefined;
 }
 
+/** The port that a kernel's own command line tells its server to listen on. */
+export function portIn(cmdline: string): number | undefined {
+  const words = cmdline.split(/\s+/).filter((word) => word.startsWith(`${PORT_KEY}=`));
+  const port = Number(words.at(-1)?.slice(PORT_KEY.length + 1));
+  return Number.isInteger(port) && port > 0 && port <= 65535 ? port : undefined;
+}
+
 export function kernelCmdline({ own, nonce, guestApiPort, tscKhz }: CmdlineOptions): string {
   const words = own.split(/\s+/).filter(Boolean);
   const keys = new Set(words.map((word) => word.split("=", 1)[0]!));

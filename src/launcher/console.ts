@@ -29,7 +29,7 @@ export function printable(text: string): string {
   return (
     stripVTControlCharacters(text.replaceAll("\x1bc", ""))
       // eslint-disable-next-line no-control-regex -- that is what they are
-      .replace(/[\x00-\x09\x0b-\x1f\x7f]+/g, (run) => (run === "\t" ? "\t" : ""))
+      .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "")
       .replace(/\n{2,}/g, "\n")
       .trim()
   );

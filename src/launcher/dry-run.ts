@@ -1,5 +1,5 @@
 /** What a launch would run, without running it. The files it names stay valid: they lie in the cache. */
-import { acceleratorChoices, type Accelerator } from "./accelerator.js";
+import type { Accelerator } from "./accelerator.js";
 import { planQemu } from "./plan.js";
 import { prepare } from "./prepare.js";
 import { generationFiles, qmpSocketPath } from "./record.js";
@@ -23,9 +23,8 @@ export interface DryRun {
 
 export async function dryRun(config: VmSpecInput): Promise<DryRun> {
   const spec = parseSpec(config);
-  const { kernel, qemu, warnings } = await prepare(spec);
-  const [choice] = await acceleratorChoices({ ...kernel, enableKvm: spec.enableKvm });
-  const accelerator = choice!.accelerator;
+  const { kernel, qemu, accelerators, warnings } = await prepare(spec);
+  const { accelerator } = accelerators[0]!;
   const vmId = "dry-run";
   const { argv, cmdline } = planQemu({
     spec,

@@ -1,28 +1,42 @@
-/** Tells whether the files behind a spec's paths changed, without reading them whole. */
-import { createHash } from "node:crypto";
+/** Tells whether the files behind a spec's paths changed. */
+import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { MicroVmError } from "../errors.js";
 import type { VmSpec } from "./spec.js";
 
-/** An RVF only grows, and each change appends a manifest: its end tells all. Kernels say in their head what they are. */
+/** An RVF may be large, but it only grows, and each change appends a manifest: size, head and end tell all. */
 const sampleBytes = 64 * 1024;
 
-/** Hex SHA-256 over size, head and tail of each file; a copy or a touched file has the same. Throws the system's error. */
+/** Hex SHA-256 of what the files hold; a copy or a touched file has the same. Throws Io when one cannot be read. */
 export async function contentFingerprint(
   spec: Pick<VmSpec, "rvfPath" | "kernelPath" | "initramfsPath">,
 ): Promise<string> {
   const hash = createHash("sha256");
-  for (const path of [spec.rvfPath, spec.kernelPath, spec.initramfsPath]) {
-    hash.update(path === undefined ? "none;" : await sample(path));
-  }
+  await addFile(hash, spec.rvfPath, "sample");
+  await addFile(hash, spec.kernelPath, "whole");
+  await addFile(hash, spec.initramfsPath, "whole");
   return hash.digest("hex");
 }
 
-async function sample(path: string): Promise<Buffer> {
-  await using file = await open(path, "r");
-  const { size } = await file.stat();
-  const part = async (position: number) => {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(sampleBytes), 0, sampleBytes, position);
-    return buffer.subarray(0, bytesRead);
-  };
-  return Buffer.concat([Buffer.from(`${size};`), await part(0), await part(Math.max(0, size - sampleBytes))]);
+async function addFile(hash: Hash, path: string | undefined, how: "sample" | "whole"): Promise<void> {
+  if (path === undefined) return void hash.update("none;");
+  try {
+    // A named pipe would otherwise be waited for.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new Error("it is not a regular file");
+    hash.update(`${stats.size};`);
+    const tail = stats.size - sampleBytes;
+    if (how === "whole" || tail <= sampleBytes) {
+      for await (const piece of file.createReadStream({ autoClose: false })) hash.update(piece as Buffer);
+      return;
+    }
+    for (const start of [0, tail]) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(sampleBytes), 0, sampleBytes, start);
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } catch (cause) {
+    throw new MicroVmError("Io", `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
 }

@@ -1,8 +1,9 @@
-/** A VM as an object: what `launch` and `attach` give. It holds nothing but the id; every call looks at the live VM. */
+/** A VM as an object: what `launch` and `attach` give. Every call starts from the record and the live VM. */
 import { query, type Neighbour, type QueryOptions } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
-import { apiUrl, type Progress } from "./boot.js";
+import type { Progress } from "./boot.js";
 import { createVm, destroyVm, type CreateOptions } from "./lifecycle.js";
+import { apiUrl } from "./ports.js";
 import { findVmProcess } from "./process.js";
 import { waitReady } from "./ready.js";
 import { findRecord, generationFiles, readRecord, type Generation, type VmRecord } from "./record.js";
@@ -40,46 +41,45 @@ export async function launch(config: VmSpecInput, options: CreateOptions = {}): 
   return await attach(vmId);
 }
 
-/** A handle for a VM that this or another process started, by id or name. Throws VmNotFound or VmNotRunning. */
+/**
+ * A handle for a VM that this or another process started, by id or name. Its fields are as of now; after an update by
+ * somebody else its calls find the new generation. Throws VmNotFound or VmNotRunning.
+ */
 export async function attach(idOrName: string): Promise<MicroVmHandle> {
   const record = await findRecord(idOrName);
-  const { generation } = record;
-  const pid = generation && (await processOf(record, generation));
-  if (generation === undefined || pid === undefined) throw await notRunning(record);
-  const { vmId } = record;
-  const url = apiUrl(generation.boundApiPort ?? 0);
+  const { vmId, spec } = record;
+  const { pid, generation } = await running(record);
+  const current = async () => (await readRecord(vmId)) ?? record;
   return {
     vmId,
     pid,
     apiPort: generation.boundApiPort ?? 0,
     sshPort: generation.boundSshPort,
     qmpSocket: generation.qmpSocket,
-    url,
-    waitReady: async ({ timeoutMs = record.spec.readyTimeoutSeconds * 1000, signal } = {}) => {
-      if ((await processOf(record, generation)) === undefined) throw await notRunning(record);
-      await waitReady({
-        files: generationFiles(vmId, generation.number),
-        ...generation,
-        pid,
-        url,
-        timeoutMs,
-        signal,
-      });
+    url: apiUrl(generation.boundApiPort ?? 0),
+    waitReady: async ({ timeoutMs = spec.readyTimeoutSeconds * 1000, signal } = {}) => {
+      const now = await running(await current());
+      const files = generationFiles(vmId, now.generation.number);
+      await waitReady({ files, ...now.generation, pid: now.pid, url: now.url, timeoutMs, signal });
     },
-    query: async (vector, k, queryOptions) => {
-      if ((await processOf(record, generation)) === undefined) throw await notRunning(record);
-      return await query(url, vector, k, queryOptions);
-    },
-    status: async () => await statusOfRecord((await readRecord(vmId)) ?? record),
-    shutdown: async () => await shutdownProcess(record),
-    kill: async () => await shutdownProcess(record, { from: "sigkill" }),
+    query: async (vector, k, options) =>
+      await query((await running(await current())).url, vector, k, options),
+    status: async () => await statusOfRecord(await current()),
+    shutdown: async () => await shutdownProcess(await current()),
+    kill: async () => await shutdownProcess(await current(), { from: "sigkill" }),
     destroy: async (progress) => await destroyVm(vmId, progress),
     [Symbol.asyncDispose]: async () => void (await destroyVm(vmId)),
   };
 }
 
-const processOf = async ({ vmId }: VmRecord, { uuid, number }: Generation) =>
-  await findVmProcess(uuid, generationFiles(vmId, number).pidFile);
+/** The VM's process and what it runs as. Throws VmNotRunning. */
+async function running(record: VmRecord): Promise<{ pid: number; url: string; generation: Generation }> {
+  const { vmId, generation } = record;
+  const pid =
+    generation && (await findVmProcess(generation.uuid, generationFiles(vmId, generation.number).pidFile));
+  if (generation === undefined || pid === undefined) throw await notRunning(record);
+  return { pid, generation, url: apiUrl(generation.boundApiPort ?? 0) };
+}
 
 async function notRunning(record: VmRecord): Promise<MicroVmError> {
   const { status, consoleLog } = await statusOfRecord(record);

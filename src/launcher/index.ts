@@ -4,7 +4,7 @@
  */
 export { launch, attach, type MicroVmHandle } from "./handle.js";
 export { createVm, updateVm, destroyVm, describeShutdown, type CreateOptions } from "./lifecycle.js";
-export { statusOf, statusOfRecord, type VmStatus } from "./status.js";
+export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
 export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";
 export { checkRequirements, type RequirementsReport } from "./requirements.js";
 export { dryRun, type DryRun } from "./dry-run.js";
@@ -12,9 +12,9 @@ export { architectures, type Arch } from "./arch.js";
 export { findQemu } from "./qemu.js";
 export { kvmAvailable } from "./accelerator.js";
 export { contentFingerprint } from "./fingerprint.js";
-export { examine } from "./prepare.js";
-export { assertPortFree } from "./ports.js";
-export { parseSpec, specKeys, vmSpecSchema, type VmSpec, type VmSpecInput } from "./spec.js";
+export { previewVm, type PreviewOptions } from "./preview.js";
+export { isPortFree } from "./ports.js";
+export { checkInput, specKeys, type VmSpec, type VmSpecInput } from "./spec.js";
 export type { Progress } from "./boot.js";
 export type { ShutdownReport, Rung } from "./shutdown.js";
 export type { Neighbour } from "../client/index.js";

@@ -1,20 +1,31 @@
 /**
- * The four operations of a VM's life on this host: create, update, stop, and the check before them. Each starts from
- * the record and the live evidence, never from the memory of a process.
+ * The operations of a VM's life on this host: create, update, destroy. Each starts from the record and the live
+ * evidence, never from the memory of a process.
  */
 import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
-import { boot, type Progress } from "./boot.js";
+import { boot, type BootOptions, type Progress } from "./boot.js";
 import { contentFingerprint } from "./fingerprint.js";
+import { assertPortFree } from "./ports.js";
 import { prepare } from "./prepare.js";
-import { listRecords, readRecord, removeRecord, writeRecord, type Owner, type VmRecord } from "./record.js";
+import { findVmProcess, stillRuns } from "./process.js";
+import {
+  generationFiles,
+  listRecords,
+  readRecord,
+  removeRecord,
+  writeRecord,
+  type Owner,
+  type VmRecord,
+} from "./record.js";
 import { shutdownProcess, type ShutdownOptions, type ShutdownReport } from "./shutdown.js";
-import { parseSpec, type VmSpecInput } from "./spec.js";
-import { statusOfRecord, type VmStatus } from "./status.js";
+import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
+import { isUp, statusOfRecord, type VmStatus } from "./status.js";
 
-export interface CreateOptions extends Progress {
+export interface CreateOptions extends BootOptions {
   /** What a person calls it; by default the RVF's name. */
   name?: string | undefined;
   owner?: Owner | undefined;
@@ -26,32 +37,52 @@ export interface CreateOptions extends Progress {
  */
 export async function createVm(input: VmSpecInput, options: CreateOptions = {}): Promise<VmStatus> {
   const spec = parseSpec(input);
-  if (options.owner) await clearInterrupted(options.owner);
-  const name = options.name ?? basename(spec.rvfPath, extname(spec.rvfPath));
-  const vmId = newVmId(name);
-  const createdAt = new Date().toISOString();
-  return await launchRecord(
-    { format: 1, vmId, name, owner: options.owner ?? null, createdAt, phase: "creating", spec },
-    options,
-  );
+  const { owner = null, name = basename(spec.rvfPath, extname(spec.rvfPath)) } = options;
+  if (owner) await clearInterrupted(owner);
+  return await launchNew(newVmId(name), { name, owner, spec }, options);
 }
 
-async function launchRecord(record: VmRecord, progress: Progress): Promise<VmStatus> {
+async function launchNew(
+  vmId: string,
+  what: Pick<VmRecord, "name" | "owner" | "spec">,
+  options: CreateOptions,
+): Promise<VmStatus> {
+  const record: VmRecord = {
+    format: 1,
+    vmId,
+    createdAt: new Date().toISOString(),
+    phase: "creating",
+    ...what,
+  };
   try {
-    const preparation = await prepare(record.spec);
-    preparation.warnings.forEach((warning) => progress.onProgress?.(`warning: ${warning}`));
-    progress.signal?.throwIfAborted();
-    return await statusOfRecord(await boot(record, preparation, progress));
+    const preparation = await prepared(record.spec, options);
+    return await statusOfRecord(await boot(record, preparation, options));
   } catch (error) {
-    await removeRecord(record.vmId);
-    throw cancelledOr(error, progress.signal);
+    await removeUnlessRunning(vmId);
+    throw cancelledOr(error, options.signal);
   }
 }
 
+async function prepared(spec: VmSpec, { onProgress, signal }: Progress) {
+  const preparation = await prepare(spec);
+  for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`);
+  signal?.throwIfAborted();
+  return preparation;
+}
+
+/** A record outlives a QEMU that could not be stopped, whatever else went wrong. */
+async function removeUnlessRunning(vmId: string): Promise<void> {
+  const record = await readRecord(vmId);
+  if (record && (await processOf(record)) === undefined) await removeRecord(record);
+}
+
+const processOf = async ({ vmId, generation }: VmRecord): Promise<number | undefined> =>
+  generation && (await findVmProcess(generation.uuid, generationFiles(vmId, generation.number).pidFile));
+
 /**
- * Makes the VM what `input` says. The same spec and files on a VM that runs change nothing; otherwise the new kernel and QEMU are
- * prepared and checked first, and only then the old generation is powered down and the next one booted. A VM whose
- * record is gone is launched anew under its id.
+ * Makes the VM what `input` says. The same spec and files on a VM that runs change nothing; otherwise everything that can be
+ * checked is, and only then the old generation is powered down and the next one booted. A VM whose record is gone is
+ * launched anew under its id.
  */
 export async function updateVm(
   vmId: string,
@@ -62,33 +93,37 @@ export async function updateVm(
   const old = await readRecord(vmId);
   const owner = options.owner ?? old?.owner ?? null;
   const name = options.name ?? old?.name ?? vmId;
-  if (old === undefined) {
-    const createdAt = new Date().toISOString();
-    return await launchRecord({ format: 1, vmId, name, owner, createdAt, phase: "creating", spec }, options);
-  }
+  if (old === undefined) return await launchNew(vmId, { name, owner, spec }, options);
+
   const next: VmRecord = { ...old, owner, name, spec };
-  const status = await statusOfRecord(old);
   try {
-    const preparation = await prepare(spec);
     const sameContent = old.generation?.contentFingerprint === (await contentFingerprint(spec));
-    if (status.state === "running" && sameContent && isDeepStrictEqual(old.spec, spec)) {
+    if (isUp(await statusOfRecord(old)) && sameContent && isDeepStrictEqual(old.spec, spec)) {
       await writeRecord(next);
       return await statusOfRecord(next);
     }
-    preparation.warnings.forEach((warning) => options.onProgress?.(`warning: ${warning}`));
-    options.signal?.throwIfAborted();
+    const preparation = await prepared(spec, options);
+    await assertNewPortsFree(spec, old);
     await stopGeneration(old, options);
-    return await statusOfRecord(await boot(next, preparation, options));
+    const ready = await boot(next, preparation, options);
+    if (old.generation)
+      await rm(generationFiles(vmId, old.generation.number).dir, { recursive: true, force: true });
+    return await statusOfRecord(ready);
   } catch (error) {
     throw cancelledOr(error, options.signal);
   }
 }
 
-async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promise<ShutdownReport> {
+/** Before the VM that runs is stopped for one that could not start. */
+async function assertNewPortsFree(spec: VmSpec, { generation }: VmRecord): Promise<void> {
+  if (spec.apiPort !== generation?.boundApiPort) await assertPortFree(spec.apiPort, "apiPort");
+  if (spec.sshPort !== undefined && spec.sshPort !== generation?.boundSshPort)
+    await assertPortFree(spec.sshPort, "sshPort");
+}
+
+async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promise<void> {
   await writeRecord({ ...record, phase: "stopping" });
-  const report = await shutdownProcess(record);
-  onProgress?.(describeShutdown(report));
-  return report;
+  onProgress?.(describeShutdown(await shutdownProcess(record)));
 }
 
 /** Powers the VM down and removes every trace of it. One that is not recorded any more is no error. */
@@ -101,7 +136,7 @@ export async function destroyVm(
   if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" });
   const report = await shutdownProcess(record, options);
   options.onProgress?.(describeShutdown(report));
-  await removeRecord(vmId);
+  await removeRecord(record);
   return report;
 }
 
@@ -118,13 +153,13 @@ export function describeShutdown({ rung, millis }: ShutdownReport): string {
   return `${rungWords[rung]} (${rung}) after ${millis} ms`;
 }
 
-/** Removes what launches of this owner left when they died: only records that never became ready. */
+/** Removes what launches of this owner left when they died: only records that never became ready, and whose launcher is gone. */
 async function clearInterrupted(owner: Owner): Promise<void> {
   for (const record of await listRecords()) {
-    if (record.phase === "creating" && isDeepStrictEqual(record.owner, owner)) {
-      await shutdownProcess(record, { from: "quit" });
-      await removeRecord(record.vmId);
-    }
+    if (record.phase !== "creating" || !isDeepStrictEqual(record.owner, owner)) continue;
+    if (record.launcher && (await stillRuns(record.launcher))) continue;
+    await shutdownProcess(record, { from: "quit" });
+    await removeRecord(record);
   }
 }
 

@@ -3,6 +3,12 @@ import { readFile, readdir, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
+/** Base of the HTTP API behind a forwarded port. */
+export const apiUrl = (port: number): string => `http://127.0.0.1:${port}`;
+
+/** Whether nothing listens there, and this user may. */
+export const isPortFree = async (port: number): Promise<boolean> => (await tryListen(port)) === undefined;
+
 /** Throws PortInUse, naming the holder where that can be had; InvalidArgument when this user may not bind it. */
 export async function assertPortFree(port: number, property: "apiPort" | "sshPort"): Promise<void> {
   if (port === 0) return;

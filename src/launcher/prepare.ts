@@ -1,7 +1,7 @@
-/** Everything a launch needs that can be had without starting anything: the kernel to boot and the QEMU to boot it. */
+/** Everything a launch needs that can be had without starting anything: kernel, QEMU, accelerators to try. */
 import { stat } from "node:fs/promises";
-import { MicroVmError } from "../errors.js";
 import { DEFAULT_API_PORT } from "../appliance/contract.js";
+import { MicroVmError } from "../errors.js";
 import {
   extractImage,
   extractKernel,
@@ -10,95 +10,125 @@ import {
   readKernel,
   type KernelReport,
 } from "../rvf/index.js";
+import { acceleratorChoices, type AcceleratorChoice } from "./accelerator.js";
+import { kernelCmdline, portIn } from "./cmdline.js";
 import type { BootKernel } from "./plan.js";
-import { architectures, type Arch } from "./arch.js";
-import { qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
+import { assertMicrovm, qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
 import type { VmSpec } from "./spec.js";
 
-export interface PreparedKernel extends BootKernel {
-  sha256: string;
+/** What is known of a kernel before it is extracted. */
+interface KernelFacts extends Omit<BootKernel, "kernelPath" | "initramfsPath"> {
   /** In words for a person: which hashes were there and what they said. */
   integrity: string;
   requiresKvm: boolean;
 }
 
 export interface Preparation {
-  kernel: PreparedKernel;
+  kernel: KernelFacts & BootKernel & { sha256: string };
   qemu: QemuFacts;
+  /** In the order in which they are to be tried. */
+  accelerators: AcceleratorChoice[];
   /** What a user should know, though it stops nothing. */
   warnings: string[];
 }
 
-/** Checks, extracts and finds. Throws the error of whatever is missing or unfit. */
-export async function prepare(spec: VmSpec): Promise<Preparation> {
-  const { kernel, warnings } =
-    spec.kernelPath === undefined ? await kernelOfRvf(spec) : await kernelOfFile(spec, spec.kernelPath);
-  if (spec.initramfsPath !== undefined) await assertFile(spec.initramfsPath, "initramfsPath");
-  const qemu = await qemuFacts(await resolveQemu(kernel.arch, spec.qemuBinary));
-  return { kernel: { ...kernel, initramfsPath: spec.initramfsPath ?? kernel.initramfsPath }, qemu, warnings };
-}
-
-/** The same checks without writing anything: what a preview can know. */
+/** Checks everything, without writing anything: what a preview can know. Throws the error of what is missing or unfit. */
 export async function examine(spec: VmSpec): Promise<void> {
-  const arch =
-    spec.kernelPath === undefined
-      ? bootableRvf(spec, await about("rvfPath", readKernel(spec.rvfPath)))
-      : await examineFile(spec, spec.kernelPath);
+  if (spec.kernelPath === undefined) {
+    await fitting(spec, factsOfRvf(spec, await about("rvfPath", readKernel(spec.rvfPath))));
+  } else {
+    await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
+    await fitting(spec, factsOfFile(await about("kernelPath", inspectImage(spec.kernelPath))));
+  }
+}
+
+/** The same, and extracts the kernel into the cache. */
+export async function prepare(spec: VmSpec): Promise<Preparation> {
+  if (spec.kernelPath === undefined) {
+    const { report, ...files } = await about("rvfPath", extractKernel(spec.rvfPath));
+    return await preparation(spec, factsOfRvf(spec, report), files, report.warnings);
+  }
+  // With a kernel of its own the RVF still has to be one: it becomes the guest's disk.
+  await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
+  const { report, ...files } = await about("kernelPath", extractImage(spec.kernelPath));
+  return await preparation(spec, factsOfFile(report), files, report.warnings);
+}
+
+type Files = Pick<Preparation["kernel"], "kernelPath" | "initramfsPath" | "sha256">;
+
+async function preparation(
+  spec: VmSpec,
+  facts: KernelFacts,
+  files: Files,
+  warnings: string[],
+): Promise<Preparation> {
+  const kernel = { ...facts, ...files, initramfsPath: spec.initramfsPath ?? files.initramfsPath };
+  return { kernel, warnings, ...(await fitting(spec, facts)) };
+}
+
+/** What this host has for such a kernel. */
+async function fitting(
+  spec: VmSpec,
+  facts: KernelFacts,
+): Promise<Pick<Preparation, "qemu" | "accelerators">> {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new MicroVmError(
+      "HostUnsupported",
+      `VMs run on Linux on x86-64 only, this is ${process.platform} ${process.arch}`,
+    );
+  }
   if (spec.initramfsPath !== undefined) await assertFile(spec.initramfsPath, "initramfsPath");
-  await resolveQemu(arch, spec.qemuBinary);
+  // Longest first: nonce and clock rate are known at the launch only, their lengths are not.
+  kernelCmdline({
+    own: facts.cmdline,
+    guestApiPort: facts.guestApiPort,
+    nonce: "0".repeat(32),
+    tscKhz: 99_999_999,
+  });
+  const accelerators = await acceleratorChoices({ ...facts, enableKvm: spec.enableKvm });
+  const qemu = await qemuFacts(await resolveQemu(facts.arch, spec.qemuBinary));
+  assertMicrovm(qemu);
+  return { qemu, accelerators };
 }
 
-type KernelAndWarnings = Omit<Preparation, "qemu">;
-
-async function kernelOfRvf(spec: VmSpec): Promise<KernelAndWarnings> {
-  const { report, ...files } = await about("rvfPath", extractKernel(spec.rvfPath));
-  const { cmdline, apiPort, integrity, requiresKvm, warnings } = report;
-  const arch = bootableRvf(spec, report);
-  return {
-    kernel: { ...files, arch, cmdline, integrity, requiresKvm, guestApiPort: apiPort || DEFAULT_API_PORT },
-    warnings,
-  };
-}
-
-async function kernelOfFile(spec: VmSpec, kernelPath: string): Promise<KernelAndWarnings> {
-  const arch = await examineFile(spec, kernelPath);
-  const { report, ...files } = await about("kernelPath", extractImage(kernelPath));
-  const integrity = "a file of the user's own (kernelPath), not checked";
-  return {
-    kernel: { ...files, arch, cmdline: "", integrity, requiresKvm: false, guestApiPort: DEFAULT_API_PORT },
-    warnings: report.warnings,
-  };
-}
-
-function bootableRvf(spec: VmSpec, report: KernelReport): Arch {
-  const { minMemoryMb } = report;
+function factsOfRvf(spec: VmSpec, report: KernelReport): KernelFacts {
+  const { minMemoryMb, cmdline, apiPort, integrity, requiresKvm } = report;
   if (spec.memoryMb < minMemoryMb) {
     const asked = `the kernel asks for ${minMemoryMb} MiB, memoryMb is ${spec.memoryMb}`;
     const hint = `Set memoryMb to ${minMemoryMb} or more.`;
     throw new MicroVmError("MemoryTooSmall", asked, { hint, property: "memoryMb" });
   }
-  return bootable(report, "rvfPath");
+  assertBootable(report, "rvfPath");
+  const guestApiPort = portIn(cmdline) ?? (apiPort || DEFAULT_API_PORT);
+  return { arch: "x86_64", cmdline, integrity, requiresKvm, guestApiPort };
 }
 
-/** With a kernel of its own the RVF still has to be one: it becomes the guest's disk. */
-async function examineFile(spec: VmSpec, kernelPath: string): Promise<Arch> {
-  await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
-  return bootable(await about("kernelPath", inspectImage(kernelPath)), "kernelPath");
+function factsOfFile(report: Pick<KernelReport, "arch" | "imageKind">): KernelFacts {
+  assertBootable(report, "kernelPath");
+  return {
+    arch: "x86_64",
+    cmdline: "",
+    integrity: "a file of the user's own (kernelPath), not checked",
+    requiresKvm: false,
+    guestApiPort: DEFAULT_API_PORT,
+  };
 }
 
-/** What QEMU's direct boot takes; anything else is refused, never guessed. */
-function bootable({ arch, imageKind }: ImageKindAndArch, property: "rvfPath" | "kernelPath"): Arch {
-  const known = architectures.find((name) => name === arch);
-  if (known !== undefined && bootableKinds.includes(imageKind)) return known;
-  throw new MicroVmError("KernelUnsupported", `a kernel of kind ${imageKind} (${arch}) cannot be booted`, {
-    hint: "Embed a bzImage, or a vmlinux with a PVH note.",
-    property,
-  });
+/** What QEMU's microvm machine takes; anything else is refused, never guessed. */
+function assertBootable(
+  { arch, imageKind }: Pick<KernelReport, "arch" | "imageKind">,
+  property: "rvfPath" | "kernelPath",
+): void {
+  if (arch === "x86_64" && (imageKind === "bzImage" || imageKind === "elf-pvh")) return;
+  throw new MicroVmError(
+    "KernelUnsupported",
+    `a kernel of kind ${imageKind} for ${arch} cannot be booted here`,
+    {
+      hint: "Embed an x86-64 bzImage, or an x86-64 vmlinux with a PVH note.",
+      property,
+    },
+  );
 }
-
-type ImageKindAndArch = Pick<KernelReport, "imageKind"> & { arch: string };
-
-const bootableKinds: readonly string[] = ["bzImage", "elf-pvh", "arm64-image", "riscv-image"];
 
 async function assertFile(path: string, property: "initramfsPath"): Promise<void> {
   const stats = await stat(path).catch(() => undefined);

@@ -1,10 +1,14 @@
 /** Which process is a VM, and whether it still runs. Nothing is ever signalled on the word of a pid alone. */
-import { readFile, readdir } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { systemErrorCode } from "../errors.js";
+import { isDeepStrictEqual } from "node:util";
+import { MicroVmError, systemErrorCode } from "../errors.js";
 
-/** A process's arguments; empty for a zombie or a process that is gone. */
+/** A process's arguments; empty for a zombie, a process that is gone, and one of another user, who could pose as a VM. */
 async function argumentsOf(pid: number | string): Promise<string[]> {
+  const own = process.getuid?.() ?? 0;
+  const { uid } = await stat(`/proc/${pid}`).catch(() => ({ uid: -1 }));
+  if (uid !== own && own !== 0) return [];
   const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
   return text.split("\0");
 }
@@ -48,6 +52,36 @@ export async function signalVm(pid: number, uuid: string, signal: "SIGTERM" | "S
   try {
     process.kill(pid, signal);
   } catch (error) {
-    if (systemErrorCode(error) !== "ESRCH") throw error;
+    if (systemErrorCode(error) === "ESRCH") return;
+    throw new MicroVmError("Io", `process ${pid} cannot be signalled: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
+}
+
+/** A process told apart from every later one with its pid. */
+export interface ProcessIdentity {
+  pid: number;
+  /** Start time in clock ticks since boot, and which boot that was (proc(5)). */
+  startTicks: string;
+  bootId: string;
+}
+
+/** This process. */
+export const ownIdentity = async (): Promise<ProcessIdentity> => await identityOf(process.pid);
+
+/** Whether it is still that very process, and not one that got its pid later. */
+export async function stillRuns(identity: ProcessIdentity): Promise<boolean> {
+  return isDeepStrictEqual(await identityOf(identity.pid), identity);
+}
+
+async function identityOf(pid: number): Promise<ProcessIdentity> {
+  const [line, bootId] = await Promise.all(
+    [`/proc/${pid}/stat`, "/proc/sys/kernel/random/boot_id"].map((path) =>
+      readFile(path, "utf8").catch(() => ""),
+    ),
+  );
+  // The command name in the second field may hold anything, so fields are counted from behind its bracket.
+  const startTicks = line!.slice(line!.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  return { pid, startTicks, bootId: bootId!.trim() };
 }

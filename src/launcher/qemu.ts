@@ -51,6 +51,15 @@ export async function resolveQemu(arch: Arch, ownBinary?: string): Promise<strin
   });
 }
 
+/** x86-64 guests run on QEMU's microvm machine, which a distribution may have left out. */
+export function assertMicrovm({ binary, version, machines }: QemuFacts): void {
+  if (machines.includes("microvm")) return;
+  throw new MicroVmError("QemuNotFound", `${binary} (${version}) was built without the microvm machine`, {
+    hint: "Install your distribution's full qemu-system-x86 package, or set qemuBinary.",
+    property: "qemuBinary",
+  });
+}
+
 /** Asks the binary for its version and features. Throws QemuSpawn when it does not answer like a QEMU. */
 export async function qemuFacts(binary: string): Promise<QemuFacts> {
   const ask = async (...args: string[]) =>

@@ -1,11 +1,12 @@
 /** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
 import { mkdir, readFile, readdir, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
-import { vmSpecSchema } from "./spec.js";
+import type { ProcessIdentity } from "./process.js";
+import type { VmSpec } from "./spec.js";
 
 /** Which Pulumi resource a VM belongs to; the command's VMs have none. */
 const ownerSchema = z.object({ project: z.string(), stack: z.string(), resource: z.string() });
@@ -33,6 +34,10 @@ const generationSchema = z.object({
   bootMillis: z.int().optional(),
 });
 
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}
+
 const recordSchema = z.object({
   format: z.literal(1),
   vmId: z.string(),
@@ -41,7 +46,10 @@ const recordSchema = z.object({
   createdAt: z.iso.datetime(),
   /** creating: a launch is under way or was interrupted; ready: it answered; stopping: on its way down. */
   phase: z.enum(["creating", "ready", "stopping"]),
-  spec: vmSpecSchema,
+  /** Who launches it, while it is creating: a launch whose process is gone was interrupted. */
+  launcher: z.custom<ProcessIdentity>(isObject).optional(),
+  /** As it was checked when it was written: rules that came later must not make a running VM unreadable. */
+  spec: z.custom<VmSpec>(isObject),
   generation: generationSchema.optional(),
 });
 
@@ -49,7 +57,15 @@ export type Owner = z.infer<typeof ownerSchema>;
 export type Generation = z.infer<typeof generationSchema>;
 export type VmRecord = z.infer<typeof recordSchema>;
 
-export const vmDir = (vmId: string): string => join(vmsDir(), vmId);
+/** Ids become folder names, and folders are removed: nothing else than an id may come here. */
+const isVmId = (text: string): boolean => /^[a-z0-9][a-z0-9-]*$/.test(text);
+
+export function vmDir(vmId: string): string {
+  if (!isVmId(vmId))
+    throw new MicroVmError("InvalidArgument", `${JSON.stringify(vmId)} is not the id of a VM`);
+  return join(vmsDir(), vmId);
+}
+
 const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
 
 /** The files of one generation. */
@@ -115,10 +131,15 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
   }
 }
 
-/** Every readable record on this host, oldest first. */
-export async function listRecords(): Promise<VmRecord[]> {
-  const names = await readdir(vmsDir()).catch(() => [] as string[]);
-  const records = await Promise.all(names.map((name) => readRecord(name).catch(() => undefined)));
+/** Every record on this host that can be read, oldest first; `onUnreadable` gets the error of each that cannot. */
+export async function listRecords(onUnreadable?: (error: unknown) => void): Promise<VmRecord[]> {
+  const names = await readdir(vmsDir()).catch((error: unknown) => {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    throw new MicroVmError("Io", `cannot list the VMs: ${(error as Error).message}`, { cause: error });
+  });
+  const read = async (vmId: string) =>
+    await readRecord(vmId).catch((error: unknown) => onUnreadable?.(error));
+  const records = await Promise.all(names.filter(isVmId).map(read));
   return records.filter((r) => r !== undefined).sort((a, b) => a.createdAt.localeCompare(b.createdAt));
 }
 
@@ -129,7 +150,7 @@ export async function findRecord(idOrName: string): Promise<VmRecord> {
   if (exact) return exact;
   const named = records.filter((r) => r.name === idOrName);
   // One that the list passed over, because it cannot be understood, says so itself.
-  if (named.length === 0 && basename(idOrName) === idOrName) await readRecord(idOrName);
+  if (named.length === 0 && isVmId(idOrName)) await readRecord(idOrName);
   if (named.length === 1) return named[0]!;
   throw named.length > 1
     ? new MicroVmError("VmNotFound", `${named.length} VMs are named ${idOrName}`, {
@@ -141,8 +162,11 @@ export async function findRecord(idOrName: string): Promise<VmRecord> {
 }
 
 /** Removes every file of the VM. */
-export async function removeRecord(vmId: string): Promise<void> {
+export async function removeRecord({ vmId, generation }: VmRecord): Promise<void> {
+  // Sockets may lie in another temporary folder than today's, which is the environment's to say.
+  const sockets = generation && dirname(generation.qmpSocket);
+  if (sockets && basename(sockets) === basename(shortSocketDir(vmId)))
+    await rm(sockets, { recursive: true, force: true });
   // The shell above QEMU may be writing its last line into the folder.
   await rm(vmDir(vmId), { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
-  await rm(shortSocketDir(vmId), { recursive: true, force: true });
 }

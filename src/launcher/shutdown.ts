@@ -22,7 +22,7 @@ export interface ShutdownOptions {
 }
 
 /**
- * Stops the VM's process; one already gone is no error. Throws VmNotRunning never, Io when even SIGKILL did not end it.
+ * Stops the VM's process; one already gone is no error. Throws Io when even SIGKILL did not end it.
  */
 export async function shutdownProcess(
   record: VmRecord,

@@ -1,9 +1,10 @@
 /** Starts QEMU so that it outlives us: a session of its own, files for its output, a shell above it for its status. */
-import { mkdir, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, stat, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
+import { SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError } from "../errors.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { portInUse } from "./ports.js";
@@ -32,8 +33,9 @@ export interface SpawnOptions {
  * whatever was started is then still to be stopped by the caller.
  */
 export async function spawnQemu({ argv, files, uuid, qmpSocket, signal }: SpawnOptions): Promise<number> {
-  await mkdir(files.dir, { recursive: true, mode: 0o700 });
-  await mkdir(dirname(qmpSocket), { recursive: true, mode: 0o700 });
+  signal?.throwIfAborted();
+  await privateFolder(files.dir);
+  await privateFolder(dirname(qmpSocket));
   await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 });
   const shell = execa("/bin/sh", ["-c", keeper, files.exitStatus, files.stderr, ...argv], {
     detached: true,
@@ -48,11 +50,23 @@ export async function spawnQemu({ argv, files, uuid, qmpSocket, signal }: SpawnO
   // Without a pid not even the shell could be started.
   if (shell.pid === undefined)
     throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
-  return await waitForMonitor({ files, uuid, qmpSocket, signal });
+  // Not cut short by the signal: QEMU must be found before it can be stopped, and comes up in a moment.
+  return await waitForMonitor({ files, uuid, qmpSocket });
 }
 
-async function waitForMonitor(options: Omit<SpawnOptions, "argv">): Promise<number> {
-  const { files, uuid, qmpSocket, signal } = options;
+/** Makes a folder for this user alone. In a shared place somebody else may have made it first, and would own what is in it. */
+async function privateFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const { uid, mode } = await lstat(path);
+    if (uid !== process.getuid?.() || (mode & 0o077) !== 0) throw new Error("it is open to other users");
+  } catch (cause) {
+    throw new MicroVmError("Io", `cannot use the folder ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function waitForMonitor(options: Omit<SpawnOptions, "argv" | "signal">): Promise<number> {
+  const { files, uuid, qmpSocket } = options;
   const deadline = performance.now() + startTimeoutMs;
   for (;;) {
     if (await exists(files.exitStatus)) throw await startFailure(files);
@@ -64,7 +78,6 @@ async function waitForMonitor(options: Omit<SpawnOptions, "argv">): Promise<numb
         hint: "The host may be overloaded. Try again.",
       });
     }
-    signal?.throwIfAborted();
     await sleep(5);
   }
 }
@@ -73,7 +86,7 @@ async function waitForMonitor(options: Omit<SpawnOptions, "argv">): Promise<numb
 export async function startFailure(files: GenerationFiles): Promise<MicroVmError> {
   const [ending, evidence] = [await readEnding(files), await evidenceOf(files)];
   const taken = /Could not set up host forwarding rule 'tcp:127\.0\.0\.1:(\d+)-[^:]+:(\d+)'/.exec(evidence);
-  if (taken) return portInUse(Number(taken[1]), taken[2] === "2222" ? "sshPort" : "apiPort");
+  if (taken) return portInUse(Number(taken[1]), Number(taken[2]) === SSH_PORT ? "sshPort" : "apiPort");
   // A denied system call kills QEMU without a word.
   const sandbox = ending.detail.includes("SIGSYS") ? " by its own sandbox (-sandbox)" : "";
   return new MicroVmError("QemuExited", `${ending.detail}${sandbox} while starting`, {

@@ -6,15 +6,20 @@ import { MicroVmError } from "../errors.js";
 const port = z.int().min(0).max(65535);
 const path = z.string().min(1, "must not be empty");
 
-/** QEMU options by which a VM would slip from the launcher's hands: each detaches it or takes its files and monitor. */
-const ownedOptions = ["daemonize", "pidfile", "qmp", "runas", "uuid", "S"];
+/** QEMU options by which a VM would slip from the launcher's hands: they detach it, hold it up or keep it from ending. */
+const ownedOptions = [
+  ...["daemonize", "pidfile", "qmp", "runas", "uuid"],
+  ...["S", "incoming", "preconfig", "no-shutdown", "readconfig"],
+];
 
-const extraArg = z.string().refine((arg) => !ownedOptions.includes(arg.replace(/^--?/, "")), {
-  error: (issue) => `${String(issue.input)} is set by the launcher and cannot be given`,
-});
+const extraArg = z
+  .string()
+  .refine((arg) => !ownedOptions.some((name) => arg === `-${name}` || arg === `--${name}`), {
+    error: (issue) => `${String(issue.input)} is up to the launcher and cannot be given`,
+  });
 
 /** The seed's LaunchConfig (rvf-launch 0.3.0) and its defaults, with the deadline that the seed takes in waitReady. */
-export const vmSpecSchema = z.strictObject({
+const vmSpecSchema = z.strictObject({
   /** The RVF file; the guest sees it as a read-only /dev/vda. */
   rvfPath: path,
   /** Guest memory in MiB. Below 16 not even the kernel unpacks. */
@@ -46,6 +51,14 @@ export type VmSpec = z.output<typeof vmSpecSchema>;
 export type VmSpecInput = z.input<typeof vmSpecSchema>;
 
 export const specKeys = Object.keys(vmSpecSchema.shape) as (keyof VmSpec)[];
+
+/** One input by itself: its value, with the default where there is none, or what is wrong with it. */
+export function checkInput(key: keyof VmSpec, value: unknown): { value: unknown } | { problem: string } {
+  const parsed = vmSpecSchema.shape[key].safeParse(value ?? undefined);
+  return parsed.success
+    ? { value: parsed.data }
+    : { problem: parsed.error.issues.map((issue) => issue.message).join("; ") };
+}
 
 /** Fills in defaults and makes paths absolute. Throws InvalidArgument naming the input and what is wrong with it. */
 export function parseSpec(input: VmSpecInput): VmSpec {

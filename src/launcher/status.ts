@@ -1,7 +1,7 @@
 /** What a VM is right now, from its record and the live evidence: process, monitor, files. Plain JSON. */
 import { connectQmp, queryStatus } from "../qmp/index.js";
-import { apiUrl } from "./boot.js";
-import { readEnding } from "./ending.js";
+import { readEnding, type Ending } from "./ending.js";
+import { apiUrl } from "./ports.js";
 import { findVmProcess } from "./process.js";
 import { generationFiles, readRecord, type Owner, type VmRecord } from "./record.js";
 import type { VmSpec } from "./spec.js";
@@ -13,6 +13,8 @@ export interface VmStatus {
   spec: VmSpec;
   /** creating: its launch never finished; running: it runs; paused, unresponsive: QEMU runs but not the guest or its monitor. */
   state: "creating" | "running" | "paused" | "unresponsive" | "exited";
+  /** How it ended, where the state is exited. */
+  ending?: Ending["how"];
   /** The state in words: `running`, or how it ended. */
   status: string;
   /** QEMU's exit status, once it ended and somebody was there to see. */
@@ -67,7 +69,11 @@ export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
   };
 }
 
-type State = Pick<VmStatus, "state" | "status" | "exitCode">;
+/** Whether the VM may be answering queries. A monitor that does not answer, perhaps to somebody else, proves nothing against it. */
+export const isUp = (status: VmStatus | undefined): boolean =>
+  status?.state === "running" || status?.state === "unresponsive";
+
+type State = Pick<VmStatus, "state" | "status" | "ending" | "exitCode">;
 
 async function stateOfProcess({ phase, generation }: VmRecord): Promise<State> {
   if (phase === "creating") return { state: "creating", status: "starting, or its launch was interrupted" };
@@ -84,6 +90,11 @@ async function stateOfGone({ vmId, phase, generation }: VmRecord): Promise<State
   if (phase === "creating" || generation === undefined) {
     return { state: "creating", status: "its launch was interrupted, nothing runs" };
   }
-  const { detail, code } = await readEnding(generationFiles(vmId, generation.number));
-  return { state: "exited", status: `exited: ${detail}`, ...(code !== undefined && { exitCode: code }) };
+  const { how, detail, code } = await readEnding(generationFiles(vmId, generation.number));
+  return {
+    state: "exited",
+    ending: how,
+    status: `exited: ${detail}`,
+    ...(code !== undefined && { exitCode: code }),
+  };
 }

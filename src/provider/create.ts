@@ -1,8 +1,8 @@
 /** Launches the VM of a new resource. */
 import { createVm, destroyVm, MicroVmError } from "../launcher/index.js";
 import { engineIsAlive, making } from "./engine.js";
-import { outputsOf, specOf, type Inputs, type State } from "./inputs.js";
-import { speakable } from "./words.js";
+import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
+import { warningsOf } from "./words.js";
 
 export interface CreateResult {
   id: string;
@@ -10,17 +10,14 @@ export interface CreateResult {
 }
 
 export async function create(inputs: Inputs): Promise<CreateResult> {
-  return await speakable(
-    making(async (signal) => {
-      const status = await createVm(specOf(inputs), { name: nameOf(inputs), owner: inputs.owner, signal });
-      if (!engineIsAlive()) {
-        await destroyVm(status.vmId);
-        throw new MicroVmError("Cancelled", "the engine died, so nobody would know of this VM");
-      }
-      return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };
-    }),
-  );
+  const name = nameOf(inputs);
+  return await making(async (signal) => {
+    const options = { name, owner: inputs.owner, signal, onProgress: warningsOf(name) };
+    const status = await createVm(specOf(inputs), options);
+    if (!engineIsAlive()) {
+      await destroyVm(status.vmId);
+      throw new MicroVmError("Cancelled", "the engine died, so nobody would know of this VM");
+    }
+    return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };
+  });
 }
-
-/** The resource's own name, behind its parent's URN where it has one. */
-export const nameOf = ({ owner }: Inputs): string => owner.resource.split("::").at(-1)!;

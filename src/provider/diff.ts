@@ -1,6 +1,6 @@
 /** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
 import { isDeepStrictEqual } from "node:util";
-import { specKeys, statusOf } from "../launcher/index.js";
+import { isUp, specKeys, statusOf } from "../launcher/index.js";
 import type { Inputs, State } from "./inputs.js";
 
 export interface DiffResult {
@@ -12,17 +12,11 @@ const compared = [...specKeys, "owner", "contentFingerprint"] as const;
 
 /** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
-  return { changes: changedInputs(olds, news).length > 0 || !(await isUp(id)) };
+  // `up` never calls `read`, so a VM that died in the meantime is found here and brought back by `update`.
+  return { changes: changedInputs(olds, news).length > 0 || !isUp(await statusOf(id)) };
 }
 
 /** Missing and null are the same. */
 export function changedInputs(olds: State, news: Inputs): (keyof Inputs)[] {
   return compared.filter((key) => !isDeepStrictEqual(olds[key] ?? undefined, news[key] ?? undefined));
-}
-
-/** `up` never calls `read`, so a VM that died in the meantime is found here and brought back by `update`. */
-async function isUp(id: string): Promise<boolean> {
-  const state = (await statusOf(id))?.state;
-  // A busy monitor proves nothing against a VM that may be answering queries.
-  return state === "running" || state === "unresponsive";
 }

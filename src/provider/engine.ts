@@ -20,7 +20,7 @@ const ancestors = lineage();
 export async function making<T>(operation: (signal: AbortSignal) => Promise<T>): Promise<T> {
   if (!listening) {
     listening = true;
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => void leave());
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => void leave());
   }
   const work = operation(stop.signal);
   running.add(work);

@@ -20,6 +20,9 @@ export function specOf(inputs: Inputs): VmSpec {
   ) as VmSpec;
 }
 
+/** The resource's own name, behind its parent's URN where it has one. */
+export const nameOf = ({ owner }: Inputs): string => owner.resource.split("::").at(-1)!;
+
 /** The VM's own values. Every key is always there: one that is declared but missing shows as unknown for ever. */
 export function outputsOf(status: VmStatus) {
   return {

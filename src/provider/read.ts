@@ -13,5 +13,5 @@ export async function read(id: string, props: Partial<State>): Promise<ReadResul
   if (status !== undefined) return { id, props: { ...(props as State), ...outputsOf(status) } };
   // Only a refresh comes with our own outputs. Without them this is a look-up, and an empty answer would succeed.
   if (props.vmId !== undefined) return {};
-  throw new MicroVmError("VmNotFound", `VmNotFound: there is no VM ${id} on this host`);
+  throw new MicroVmError("VmNotFound", `there is no VM ${id} on this host`);
 }

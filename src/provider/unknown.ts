@@ -9,8 +9,3 @@ export function isUnknown(value: unknown): boolean {
   if (typeof value === "object" && value !== null) return Object.values(value).some(isUnknown);
   return value === unknownValue;
 }
-
-/** Whether one string is made of an unknown one, as by interpolation. */
-export function hasUnknown(inputs: Record<string, unknown>, keys: readonly string[]): boolean {
-  return keys.some((key) => isUnknown(inputs[key]));
-}

@@ -1,15 +1,15 @@
 /** Makes the VM what the inputs say: a relaunch as its next generation, or nothing where it already is. */
 import { updateVm } from "../launcher/index.js";
-import { nameOf } from "./create.js";
 import { making } from "./engine.js";
-import { outputsOf, specOf, type Inputs, type State } from "./inputs.js";
-import { speakable } from "./words.js";
+import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
+import { warningsOf } from "./words.js";
 
-export async function update(id: string, _olds: State, news: Inputs): Promise<{ outs: State }> {
-  return await speakable(
-    making(async (signal) => {
-      const status = await updateVm(id, specOf(news), { name: nameOf(news), owner: news.owner, signal });
-      return { outs: { ...news, ...outputsOf(status) } };
-    }),
-  );
+export async function update(id: string, olds: Partial<State>, news: Inputs): Promise<{ outs: State }> {
+  const name = nameOf(news);
+  return await making(async (signal) => {
+    // Ports that were chosen once stay, even if the record was removed in between.
+    const formerPorts = { boundApiPort: olds.boundApiPort, boundSshPort: olds.boundSshPort ?? undefined };
+    const options = { name, owner: news.owner, signal, formerPorts, onProgress: warningsOf(name) };
+    return { outs: { ...news, ...outputsOf(await updateVm(id, specOf(news), options)) } };
+  });
 }

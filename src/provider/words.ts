@@ -1,8 +1,22 @@
-/** Errors as the engine shows them: it prints the message of what create and update throw, and nothing else of it. */
-import { describeError } from "../errors.js";
+/** What the engine shows of us: an error's message and nothing else of it, and the plugin's output under the stack. */
+import { describeError } from "../launcher/index.js";
 
-export async function speakable<T>(work: Promise<T>): Promise<T> {
-  return await work.catch((error: unknown) => {
-    throw new Error(describeError(error), { cause: error });
-  });
+/** An operation whose errors tell code, evidence and hint in their message. */
+export function speaking<A extends unknown[], R>(
+  operation: (...args: A) => Promise<R>,
+): (...args: A) => Promise<R> {
+  return async (...args) => {
+    try {
+      return await operation(...args);
+    } catch (error) {
+      throw new Error(describeError(error), { cause: error });
+    }
+  };
+}
+
+/** Passes on the warnings among the launcher's progress, with the resource's name in front; a few lines, not a log. */
+export function warningsOf(name: string): (text: string) => void {
+  return (text) => {
+    if (text.startsWith("warning: ")) console.log(`${name}: ${text}`);
+  };
 }

@@ -96,6 +96,8 @@ export class MicroVm extends pulumi.CustomResource {
       // Names are unique only below one type of parent.
       resource: parent === undefined ? name : pulumi.interpolate`${parent}::${name}`,
     };
-    super(typeToken, name, { ...args, ...outputs, owner, __provider: providerText }, opts);
+    // A forced replacement (--replace, --target-replace, taint) would find its own ports taken by the VM it replaces.
+    const options = pulumi.mergeOptions({ deleteBeforeReplace: true }, opts);
+    super(typeToken, name, { ...args, ...outputs, owner, __provider: providerText }, options);
   }
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { appendFile, copyFile, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,5 +37,16 @@ test("which file is the kernel and which the initramfs counts", async () => {
   expect(new Set(fingerprints).size).toBe(3);
 });
 
-test("a missing file is the system's error", () =>
-  expect(contentFingerprint({ rvfPath: join(dir, "none") })).rejects.toMatchObject({ code: "ENOENT" }));
+test("a change in the middle of a kernel or an initramfs counts", async () => {
+  const before = await contentFingerprint({ rvfPath, kernelPath: rvfPath });
+  const middle = Buffer.alloc(300_000, 1).fill(2, 150_000, 150_001);
+  await writeFile(join(dir, "kernel"), middle);
+  expect(await contentFingerprint({ rvfPath, kernelPath: join(dir, "kernel") })).not.toBe(before);
+});
+
+test("a missing file, a folder and a pipe are told, and waited for by nobody", async () => {
+  execFileSync("mkfifo", [join(dir, "pipe")]);
+  for (const name of ["none", ".", "pipe"]) {
+    await expect(contentFingerprint({ rvfPath: join(dir, name) })).rejects.toMatchObject({ code: "Io" });
+  }
+});

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
+import { assertMicrovm, findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
 
 const path = process.env["PATH"];
 let dir: string;
@@ -80,3 +80,14 @@ test.each([
     message: expect.stringMatching(words) as string,
   }),
 );
+
+test("a QEMU without the microvm machine is named", () =>
+  expect(() =>
+    assertMicrovm({ binary: "/opt/qemu", version: "7.2.22", machines: ["q35"], sandbox: true }),
+  ).toThrow(
+    expect.objectContaining({
+      code: "QemuNotFound",
+      property: "qemuBinary",
+      message: "/opt/qemu (7.2.22) was built without the microvm machine",
+    }) as Error,
+  ));

@@ -147,12 +147,25 @@ test("the socket lies beside its VM, or in a short folder where that path is too
 
 test("removing takes every file, the short socket folder too, and may be repeated", async () => {
   const vmId = `gone-${randomUUID()}`;
-  await writeRecord(record(vmId));
+  const gone = record(vmId, {
+    generation: { ...generation, qmpSocket: join(shortSocketDir(vmId), "1.sock") },
+  });
+  await writeRecord(gone);
   await mkdir(join(vmDir(vmId), "1"));
   await writeFile(join(vmDir(vmId), "1", "console.log"), "text");
   await mkdir(shortSocketDir(vmId));
-  await removeRecord(vmId);
-  await removeRecord(vmId);
+  await removeRecord(gone);
+  await removeRecord(gone);
   await expect(stat(vmDir(vmId))).rejects.toMatchObject({ code: "ENOENT" });
   await expect(stat(shortSocketDir(vmId))).rejects.toMatchObject({ code: "ENOENT" });
 });
+
+test.each(["", "..", "a/b", "A", "a,b", "-a"])(
+  "%j is no id: its folder is never named, nor removed",
+  async (text) => {
+    expect(() => vmDir(text)).toThrow(expect.objectContaining({ code: "InvalidArgument" }));
+    await expect(removeRecord({ ...record("db-1"), vmId: text })).rejects.toMatchObject({
+      code: "InvalidArgument",
+    });
+  },
+);

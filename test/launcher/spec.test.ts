@@ -75,7 +75,7 @@ test.each(["-S", "--daemonize", "-qmp", "-pidfile", "-uuid", "-runas"])(
       expect.objectContaining({
         code: "InvalidArgument",
         property: "extraArgs.1",
-        message: `extraArgs.1: ${arg} is set by the launcher and cannot be given`,
+        message: `extraArgs.1: ${arg} is up to the launcher and cannot be given`,
       }) as Error,
     ),
 );

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { hasUnknown, isUnknown } from "../../src/provider/unknown.js";
+import { isUnknown } from "../../src/provider/unknown.js";
 
 const unknown = pulumi.runtime.unknownValue;
 
@@ -14,9 +14,4 @@ test.each<[string, unknown, boolean]>([
   ["a word", "known", false],
 ])("unknown or not: %s", (_, value, expected) => {
   expect(isUnknown(value)).toBe(expected);
-});
-
-test("only the named keys count", () => {
-  expect(hasUnknown({ rvfPath: "a", memoryMb: unknown }, ["rvfPath"])).toBe(false);
-  expect(hasUnknown({ rvfPath: "a", memoryMb: unknown }, ["rvfPath", "memoryMb"])).toBe(true);
 });
