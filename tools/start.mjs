@@ -3,11 +3,11 @@
  * because in a fresh clone nothing else is there: it installs the npm packages, then runs the task's TypeScript.
  */
 import { spawn } from "node:child_process";
-import { mkdir, readlink, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { clearInterval, setInterval } from "node:timers";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { alone } from "./alone.mjs";
 
 const repository = dirname(dirname(fileURLToPath(import.meta.url)));
 const tasks = {
@@ -84,38 +84,14 @@ function showSeconds(what) {
   };
 }
 
-/** Holds `.cache/packages.lock` while `work` runs; waits for another process that holds it, unless that one is dead. */
-async function alone(work) {
-  // A symbolic link is there with the holder's pid in it, or not at all.
-  const lock = join(repository, ".cache", "packages.lock");
-  const take = () =>
-    symlink(String(process.pid), lock).then(
-      () => true,
-      (error) => {
-        if (error.code !== "EEXIST") throw error;
-        return false;
-      },
-    );
-  await mkdir(dirname(lock), { recursive: true });
-  while (!(await take())) {
-    const holder = Number(await readlink(lock).catch(() => process.pid));
-    if (!isAlive(holder)) await rm(lock, { force: true });
-    await setTimeout(300);
-  }
-  try {
-    await work();
-  } finally {
-    await rm(lock, { force: true });
-  }
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === "EPERM";
-  }
+/** Two installations at once would spoil each other. */
+async function installPackagesAlone() {
+  await mkdir(join(repository, ".cache"), { recursive: true });
+  const waiting = (pid) => {
+    const done = showSeconds(`Process ${pid} installs the npm packages, waiting for it ...`);
+    return () => done("over");
+  };
+  await alone(join(repository, ".cache", "installing"), waiting, installPackages);
 }
 
 /** An interrupted `npm ci` leaves no hidden lock file, so that the next start does it again. */
@@ -144,7 +120,7 @@ async function main([task, ...args]) {
   if (!Object.hasOwn(tasks, task ?? "")) {
     throw new Error(`Usage: node tools/start.mjs ${Object.keys(tasks).join("|")} [arguments]`);
   }
-  if (!(await packagesAreCurrent())) await alone(installPackages);
+  if (!(await packagesAreCurrent())) await installPackagesAlone();
   if (interrupted) return 1;
   const script = join(repository, "tools", tasks[task]);
   return await run(process.execPath, ["--import", "tsx", script, ...args], { stdio: "inherit" }).ended;

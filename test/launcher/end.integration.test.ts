@@ -7,7 +7,7 @@ import { createVm, destroyVm, launch, statusOf } from "../../src/launcher/index.
 import { vmsDir } from "../../src/paths.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
-import { eventually, isAlive } from "../tools/waiting.js";
+import { eventually, isAlive } from "../support/wait.js";
 
 privateState();
 let rvfPath: string;

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findVmProcess, isAlive, signalVm, waitGone } from "../../src/launcher/process.js";
-import { eventually } from "../tools/waiting.js";
+import { eventually } from "../support/wait.js";
 
 const uuid = randomUUID();
 const other = randomUUID();

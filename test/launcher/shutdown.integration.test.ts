@@ -8,7 +8,7 @@ import { generationFiles, qmpSocketPath, type VmRecord } from "../../src/launche
 import { shutdownProcess } from "../../src/launcher/shutdown.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 import { privateState } from "../support/state.js";
-import { eventually } from "../tools/waiting.js";
+import { eventually } from "../support/wait.js";
 
 privateState();
 

@@ -6,7 +6,7 @@ import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours, sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
-import { isAlive } from "../tools/waiting.js";
+import { isAlive } from "../support/wait.js";
 
 const state = privateState();
 const vector = sampleQuery(1);

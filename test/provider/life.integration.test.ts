@@ -8,7 +8,7 @@ import type { State } from "../../src/provider/inputs.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { expectNeighbours, sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
-import { isAlive } from "../tools/waiting.js";
+import { isAlive } from "../support/wait.js";
 import { checkedInputs, makeVm } from "./made.js";
 import { asSent, startPlugin, type Plugin } from "./plugin.js";
 import { sampleState } from "./samples.js";

@@ -1,15 +1,25 @@
 /** Waits for what another process does. */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Asks until the answer is yes; throws what was awaited when it is not in time. */
-export async function eventually(
-  what: string,
-  ask: () => Promise<boolean>,
-  timeoutMs = 60_000,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await ask())) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`);
+/** Asks until the answer is truthy, and returns it; fails with the question when that takes more than 60 seconds. */
+export async function eventually<T>(ask: () => T | Promise<T>): Promise<Exclude<Awaited<T>, Falsy>> {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer as Exclude<Awaited<T>, Falsy>;
+    if (performance.now() > deadline) throw new Error(`not within 60 seconds: ${ask.toString()}`);
     await sleep(20);
+  }
+}
+
+type Falsy = false | undefined | null | "" | 0;
+
+/** A zombie counts as ended. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
   }
 }

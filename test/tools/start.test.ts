@@ -1,10 +1,11 @@
 /** The entry of the npm scripts, on a repository of its own with an npm of its own. */
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { jest } from "@jest/globals";
 import { execa } from "execa";
-import { eventually, isAlive } from "./waiting.js";
+import { eventually, isAlive } from "../support/wait.js";
 
 // Each test starts Node processes, which take seconds on a busy machine.
 jest.setTimeout(60_000);
@@ -38,7 +39,8 @@ if (what === "wait") {
 beforeEach(async () => {
   repository = await mkdtemp(join(tmpdir(), "microvm-start-"));
   await mkdir(join(repository, "tools"));
-  await copyFile(resolve("tools/start.mjs"), join(repository, "tools/start.mjs"));
+  for (const file of ["tools/start.mjs", "tools/alone.mjs"])
+    await copyFile(resolve(file), join(repository, file));
   await writeFile(join(repository, "tools/build.ts"), task);
   await writeFile(join(repository, "package.json"), '{"type":"module"}');
   await writeFile(join(repository, "package-lock.json"), "{}");
@@ -83,12 +85,38 @@ test("two at once install once", async () => {
   expect(await npmRuns()).toHaveLength(1);
 });
 
-test("a lock whose holder is dead is no obstacle", async () => {
-  const { pid } = execa("true");
-  await eventually(() => !isAlive(pid!));
-  await mkdir(join(repository, ".cache"));
-  await symlink(String(pid), join(repository, ".cache/packages.lock"));
-  expect((await start("build")).exitCode).toBe(0);
+/** As a process leaves it that is killed while it installs. */
+async function hold(pid: number, startTime: string): Promise<string> {
+  const lock = join(repository, ".cache/installing");
+  await mkdir(lock, { recursive: true });
+  await writeFile(join(lock, `${pid}-${startTime}`), "");
+  return lock;
+}
+
+test.each(["whose holder is dead", "whose holder's pid another process has now"])(
+  "a lock %s is no obstacle",
+  async (what) => {
+    const { pid } = execa("true");
+    await eventually(() => !isAlive(pid!));
+    const lock = await hold(what.includes("dead") ? pid! : process.pid, "1");
+    const both = await Promise.all([start("build"), start("build")]);
+    expect(both.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(await npmRuns()).toHaveLength(1);
+    expect(await readdir(lock)).toEqual([]);
+    expect(await readdir(dirname(lock))).toEqual(["installing"]);
+  },
+);
+
+test("a lock whose holder lives is waited for, and by name", async () => {
+  const startTime = (await readFile("/proc/self/stat", "utf8")).split(" ")[21]!;
+  const lock = await hold(process.pid, startTime);
+  const waiting = start("build");
+  await once(waiting.stdout, "data");
+  expect(await readdir(lock)).toEqual([`${process.pid}-${startTime}`]);
+  await rm(lock, { recursive: true });
+  const { exitCode, stdout } = await waiting;
+  expect(stdout).toContain(`Process ${process.pid} installs the npm packages, waiting for it ... over`);
+  expect(exitCode).toBe(0);
 });
 
 test("a failing npm ci is told with its words, and no task runs", async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { makeOnce } from "../../../tools/setup/cache.js";
-import { eventually, isAlive } from "../waiting.js";
+import { eventually, isAlive } from "../../support/wait.js";
 
 let parent: string;
 let target: string;
