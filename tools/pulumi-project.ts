@@ -14,8 +14,8 @@ export interface ProjectOptions {
   env: NodeJS.ProcessEnv;
 }
 
-/** A command under way; it resolves when it ended, however that was. */
-export type Running = Pick<Subprocess, "kill"> & PromiseLike<Pick<Result, "exitCode">>;
+/** A command under way, with all its words in `all`; it resolves when it ended, however that was. */
+export type Running = Pick<Subprocess<{ all: true }>, "kill" | "all"> & PromiseLike<Pick<Result, "exitCode">>;
 
 export interface PulumiProject {
   /** Runs `pulumi <args>` on the stack. Rejects when it fails, unless `reject: false` is given. */

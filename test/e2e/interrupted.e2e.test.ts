@@ -1,13 +1,10 @@
 /** What happens to a VM whose `pulumi up` is stopped half-way by hand: nothing stays, and the next `up` works. */
-import { copyFile } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { query } from "../../src/client/index.js";
 import { listRecords, statusOfRecord } from "../../src/launcher/index.js";
 import { openProject, type PulumiProject } from "../../tools/pulumi-project.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
-import { sampleRvf } from "../support/rvf.js";
+import { sampleRvf, stuckRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { eventually } from "../support/wait.js";
 
@@ -15,28 +12,32 @@ const state = privateState();
 let project: PulumiProject;
 
 beforeAll(async () => {
-  const rvfPath = join(state.dir, "db.rvf");
-  await copyFile(await sampleRvf(), rvfPath);
   project = await openProject({
     directory: fileURLToPath(new URL("../fixtures/projects/args", import.meta.url)),
     workFolder: state.dir,
     stack: "interrupted",
     env: process.env,
   });
-  await project.pulumi(["config", "set", "args", JSON.stringify({ rvfPath, apiPort: 0 })]);
 });
 
-/** Starts `up` and waits until QEMU runs but its guest is still booting. */
+const use = async (rvfPath: string) =>
+  await project.pulumi(["config", "set", "args", JSON.stringify({ rvfPath, apiPort: 0 })]);
+
+/** Starts `up` of a guest that never gets ready, and waits until QEMU runs. */
 async function upUntilBooting() {
+  await use(await stuckRvf());
   const up = project.start(["up", "--yes", "--skip-preview"]);
-  await eventually("QEMU runs", async () => {
+  await eventually(async () => {
     const [record] = await listRecords();
-    return record?.phase === "creating" && (await statusOfRecord(record)).pid !== 0;
+    return record !== undefined && (await statusOfRecord(record)).pid !== 0;
   });
   return { up };
 }
 
+/** Once the interrupted `up`'s plugin has cleaned up. */
 async function expectUpAndDestroy(): Promise<void> {
+  await eventually(async () => (await leftovers()).length === 0);
+  await use(await sampleRvf());
   await project.pulumi(["up", "--yes", "--skip-preview"]);
   const records = await listRecords();
   expect(records).toHaveLength(1);
@@ -48,12 +49,13 @@ async function expectUpAndDestroy(): Promise<void> {
 
 test("Ctrl-C twice leaves no VM, and the next up makes one", async () => {
   const { up } = await upUntilBooting();
+  let words = "";
+  up.all.on("data", (chunk: Buffer) => (words += chunk.toString()));
   up.kill("SIGINT");
-  await sleep(500);
+  await eventually(() => words.includes("press ^C again"));
   up.kill("SIGINT");
   const result = await up;
   expect(result.exitCode).not.toBe(0);
-  await eventually("the plugin has cleaned up", async () => (await leftovers()).length === 0);
   await expectUpAndDestroy();
 });
 
@@ -61,7 +63,6 @@ test("a killed CLI leaves no VM, and after `pulumi cancel` the next up makes one
   const { up } = await upUntilBooting();
   up.kill("SIGKILL");
   await up;
-  await eventually("the plugin has cleaned up", async () => (await leftovers()).length === 0);
   await project.pulumi(["cancel", "--yes", "interrupted"]);
   await expectUpAndDestroy();
 });

@@ -1,24 +1,30 @@
 /** The plugin is told to go, is killed, or loses its engine, before and after its VM is made. */
-import { listRecords, statusOf, type VmRecord } from "../../src/launcher/index.js";
+import { destroyVm, listRecords, statusOf, type VmRecord } from "../../src/launcher/index.js";
+import { stuckRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
-import { eventually, isAlive } from "../tools/waiting.js";
+import { eventually, isAlive } from "../support/wait.js";
 import { checkedInputs, makeVm } from "./made.js";
-import { asSent, startPlugin, type Plugin } from "./plugin.js";
+import { startPlugin, type Plugin } from "./plugin.js";
 
 privateState();
 
-/** Starts a create and returns while QEMU runs and its guest is still booting. */
-async function halfMade(plugin: Plugin): Promise<{ record: VmRecord; outcome: Promise<string> }> {
-  const inputs = await checkedInputs(plugin);
-  const outcome = plugin.create(inputs).then(
+/** How a create comes out, in words. */
+const outcomeOf = async (create: Promise<{ id: string }>): Promise<string> =>
+  await create.then(
     ({ id }) => `created ${id}`,
     (error: Error) => error.message,
   );
-  const record = (await eventually(async () =>
+
+/** Starts a create of a guest that never gets ready, and returns once QEMU runs. */
+async function halfMade(plugin: Plugin): Promise<VmRecord> {
+  const inputs = await checkedInputs(plugin, { rvfPath: await stuckRvf() });
+  // It never comes out while its plugin lives.
+  void outcomeOf(plugin.create(inputs));
+  const record = await eventually(async () =>
     (await listRecords()).find(({ generation }) => generation?.pid !== undefined),
-  ))!;
+  );
   expect(record.phase).toBe("creating");
-  return { record, outcome };
+  return record;
 }
 
 /** Whether it comes true within the time. */
@@ -32,7 +38,7 @@ const within = async (millis: number, event: Promise<unknown>): Promise<boolean>
 
 test.each(["SIGINT", "SIGTERM"] as const)("%s during create: nothing is left within 5 s", async (name) => {
   await using plugin = await startPlugin();
-  const { record } = await halfMade(plugin);
+  const record = await halfMade(plugin);
   plugin.signal(name);
   expect(await within(5000, plugin.exit)).toBe(true);
   expect(await leftovers([record.vmId])).toEqual([]);
@@ -66,7 +72,7 @@ test("SIGKILL after create: the same", async () => {
 test("killed during create: the next create of the resource clears it away first", async () => {
   const interrupted = await (async () => {
     await using plugin = await startPlugin();
-    const { record } = await halfMade(plugin);
+    const record = await halfMade(plugin);
     plugin.signal("SIGKILL");
     await plugin.exit;
     return record;
@@ -83,7 +89,7 @@ test("killed during create: the next create of the resource clears it away first
 test("another resource's interrupted create is left alone", async () => {
   const interrupted = await (async () => {
     await using plugin = await startPlugin();
-    const { record } = await halfMade(plugin);
+    const record = await halfMade(plugin);
     plugin.signal("SIGKILL");
     await plugin.exit;
     return record;
@@ -91,13 +97,14 @@ test("another resource's interrupted create is left alone", async () => {
   await using plugin = await startPlugin();
   await using _ = await makeVm(plugin, {}, "other");
   expect(isAlive(interrupted.generation!.pid!)).toBe(true);
-  await plugin.delete(interrupted.vmId, asSent({}));
+  await destroyVm(interrupted.vmId, { from: "sigkill" });
 });
 
 test("the engine dies during create: the VM that nobody would know of is removed", async () => {
   await using plugin = await startPlugin({ underEngine: true });
-  const { record, outcome } = await halfMade(plugin);
+  const inputs = await checkedInputs(plugin);
+  const outcome = outcomeOf(plugin.create(inputs));
   process.kill(plugin.pid, "SIGKILL");
   expect(await outcome).toContain("Cancelled: the engine died");
-  expect(await leftovers([record.vmId])).toEqual([]);
+  expect(await leftovers()).toEqual([]);
 });

@@ -1,10 +1,10 @@
-/** The bootable RVF that tests of real VMs share. */
+/** The RVFs that tests of real VMs share. */
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Neighbour } from "../../src/launcher/index.js";
-import { makeSampleRvf } from "../../tools/sample-rvf.js";
+import { makeSampleRvf, type SampleOptions } from "../../tools/sample-rvf.js";
 
 const cacheDir = fileURLToPath(new URL("../../.cache/test", import.meta.url));
 const sampleSource = fileURLToPath(new URL("../../tools/sample-rvf.ts", import.meta.url));
@@ -19,23 +19,33 @@ export function appliancePath(): string {
   );
 }
 
-/** A store of 3000 vectors with the appliance in it, made once for each appliance and kept. Not to be written to. */
-export async function sampleRvf(): Promise<string> {
+/** A store of 3000 vectors with the appliance in it. */
+export const sampleRvf = async (): Promise<string> => await madeOnce("sample", {});
+
+/**
+ * One whose guest never gets ready and never ends by itself: without an init in its initramfs the kernel looks for a
+ * root file system, and `rootwait` has it wait for that disk for ever. Nobody listens for the power button.
+ */
+export const stuckRvf = async (): Promise<string> =>
+  await madeOnce("stuck", { count: 10, cmdline: "rdinit=/none root=/dev/none rootwait" });
+
+/** Makes the store once for each appliance and keeps it. Not to be written to. */
+async function madeOnce(name: string, options: SampleOptions): Promise<string> {
   const image = appliancePath();
-  const hash = createHash("sha256");
+  const hash = createHash("sha256").update(JSON.stringify(options));
   for (const path of [image, sampleSource]) hash.update(await readFile(path));
-  const sample = join(cacheDir, `${hash.digest("hex").slice(0, 32)}.rvf`);
-  if (await exists(sample)) return sample;
+  const made = join(cacheDir, `${name}-${hash.digest("hex").slice(0, 32)}.rvf`);
+  if (await exists(made)) return made;
   await mkdir(cacheDir, { recursive: true });
   // Several test files may want it at the same moment: each makes its own, the last one stays.
   const folder = await mkdtemp(join(cacheDir, "making-"));
   try {
-    await makeSampleRvf(join(folder, "sample.rvf"), { image });
-    await rename(join(folder, "sample.rvf"), sample);
+    await makeSampleRvf(join(folder, "made.rvf"), { image, ...options });
+    await rename(join(folder, "made.rvf"), made);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  return sample;
+  return made;
 }
 
 async function exists(path: string): Promise<boolean> {
