@@ -1,4 +1,7 @@
 /** What `check` says of inputs before it looks at any file: types, ranges, names. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { check } from "../../src/provider/check.js";
 import { specKeys } from "../../src/launcher/index.js";
@@ -6,9 +9,17 @@ import { sampleInputs } from "./samples.js";
 
 const unknown = pulumi.runtime.unknownValue;
 
-/** As the constructor sends them, before any default. */
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "microvm-shape-"));
+  process.env["MICROVM_STATE_DIR"] = dir;
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+/** As the constructor sends them, before any default; on a port that nobody can have taken. */
 const given = (inputs: Record<string, unknown>) => ({
   rvfPath: "./missing.rvf",
+  apiPort: 0,
   owner: sampleInputs.owner,
   __provider: "text",
   ...inputs,
@@ -42,7 +53,7 @@ test.each<[string, unknown, RegExp]>([
   ["extraArgs", "-name db", /expected array/],
   ["extraArgs", [1], /expected string/],
   ["extraArgs", [null], /expected string/],
-  ["extraArgs", ["-daemonize"], /set by the launcher/],
+  ["extraArgs", ["-daemonize"], /up to the launcher/],
   ["kernelPath", "", /must not be empty/],
   ["kernelPath", 7, /expected string/],
   ["initramfsPath", "", /must not be empty/],
@@ -82,7 +93,7 @@ test("null and undefined mean not given; defaults are filled in and nothing unde
 });
 
 test("inputs without the constructor's own bring nothing undefined back", async () => {
-  const { inputs, failures } = await check({}, { rvfPath: unknown });
+  const { inputs, failures } = await check({}, { rvfPath: unknown, apiPort: 0 });
   expect(failures).toEqual([]);
   expect(JSON.parse(JSON.stringify(inputs))).toStrictEqual(inputs);
 });
