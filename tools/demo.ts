@@ -8,7 +8,8 @@ import { isDeepStrictEqual } from "node:util";
 import { Command } from "commander";
 import pc from "picocolors";
 import { query } from "../src/client/index.js";
-import { assertPortFree, destroyVm, listRecords } from "../src/launcher/index.js";
+import { destroyVm, isPortFree, listRecords, statusOf } from "../src/launcher/index.js";
+import { leftOfVm } from "./leftovers.js";
 import { configFileOf, openProject, type PulumiProject } from "./pulumi-project.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "./sample-rvf.js";
 import { ensureParts } from "./setup/index.js";
@@ -42,7 +43,7 @@ async function demo(env: NodeJS.ProcessEnv, keep: boolean): Promise<void> {
   const { pulumi } = project;
   await pulumi(["config", "set", "rvfPath", rvfPath]);
   await pulumi(["config", "set", "memoryMb", "256"]);
-  if (!(await isFree(8080))) {
+  if (!(await isPortFree(8080))) {
     say("port 8080 is taken, so a free one is used");
     await pulumi(["config", "set", "apiPort", "0"]);
   }
@@ -67,8 +68,9 @@ async function demo(env: NodeJS.ProcessEnv, keep: boolean): Promise<void> {
   if (keep) return explain(project, updated);
 
   step("pulumi destroy: the guest powers itself down, nothing stays");
+  const { vmId, qmpSocket } = (await statusOf(String(updated["vmId"])))!;
   const destroyed = await shown(pulumi, ["destroy", "--yes", "--skip-preview"]);
-  await assertNothingLeft(project);
+  await assertNothingLeft(vmId, qmpSocket);
   const [, ending = "unknown", millis = "?"] = /\((\w+)\) after (\d+) ms/.exec(destroyed) ?? [];
 
   console.log(`
@@ -87,7 +89,8 @@ const say = (text: string): void => console.log(pc.dim(text.replace(/^/gm, "  ")
 async function clearFormerRun(): Promise<void> {
   const other = await readFile(pidFile, "utf8").catch(() => "");
   const command = await readFile(`/proc/${other}/cmdline`, "utf8").catch(() => "");
-  if (command.includes("demo.ts")) throw new Error(`a demo is running already, as process ${other}`);
+  if (Number(other) !== process.pid && command.includes("demo.ts"))
+    throw new Error(`a demo is running already, as process ${other}`);
   await mkdir(dirname(pidFile), { recursive: true });
   await writeFile(pidFile, String(process.pid));
   process.env["MICROVM_STATE_DIR"] = join(workFolder, "state");
@@ -97,13 +100,6 @@ async function clearFormerRun(): Promise<void> {
   }
   await rm(workFolder, { recursive: true, force: true });
   await mkdir(workFolder, { recursive: true });
-}
-
-async function isFree(port: number): Promise<boolean> {
-  return await assertPortFree(port, "apiPort").then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Runs the CLI with its own words on the screen, and returns them. */
@@ -139,10 +135,11 @@ async function queryAndCompare(url: string): Promise<number> {
   return millis;
 }
 
-async function assertNothingLeft({ env }: PulumiProject): Promise<void> {
-  const left = await listRecords();
-  if (left.length > 0) throw new Error(`destroy left ${left.map(({ vmId }) => vmId).join(", ")}`);
-  say(`no process, socket or record is left in ${relative(process.cwd(), String(env["MICROVM_STATE_DIR"]))}`);
+async function assertNothingLeft(vmId: string, qmpSocket: string): Promise<void> {
+  const records = (await listRecords()).map((record) => `record ${record.vmId}`);
+  const left = [...(await leftOfVm(vmId, qmpSocket)), ...records];
+  if (left.length > 0) throw new Error(`destroy left ${left.join(", ")}`);
+  say(`no process, folder, socket or record of ${vmId} is left`);
 }
 
 function explain({ env }: PulumiProject, { vmId, url }: Record<string, unknown>): void {

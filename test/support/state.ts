@@ -1,10 +1,10 @@
 /** A place on this host where a test file's VMs live, apart from the user's and from every other test file's. */
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { destroyVm, listRecords } from "../../src/launcher/index.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
+import { processesNaming, processesStaying } from "../../tools/leftovers.js";
 
 /** A boot takes seconds under emulation, and many on a busy machine. */
 const bootPatienceMs = 180_000;
@@ -41,26 +41,8 @@ export async function leftovers(vmIds: readonly string[] = []): Promise<string[]
   const folders = await readdir(vmsDir()).catch(() => []);
   const short = await readdir(tmpdir());
   return [
-    ...(await processesLeft()).map((pid) => `process ${pid}`),
+    ...(await processesStaying(vmsDir())).map((pid) => `process ${pid}`),
     ...folders.map((name) => join(vmsDir(), name)),
     ...vmIds.map(shortSocketDir).filter((dir) => short.some((name) => dir === join(tmpdir(), name))),
   ];
-}
-
-/** The shell above a QEMU that just ended has still to write its exit status. */
-async function processesLeft(): Promise<number[]> {
-  for (let tries = 0; tries < 100; tries++) {
-    if ((await processesNaming(vmsDir())).length === 0) return [];
-    await sleep(20);
-  }
-  return await processesNaming(vmsDir());
-}
-
-/** The processes, but for this one, with the text on their command line. */
-async function processesNaming(text: string): Promise<number[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-  const named = await Promise.all(
-    pids.map(async (pid) => (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).includes(text)),
-  );
-  return pids.filter((pid, i) => named[i] && pid !== process.pid);
 }
