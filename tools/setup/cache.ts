@@ -35,8 +35,10 @@ async function removeLeftovers(target: string): Promise<void> {
   const parent = dirname(target);
   const names = await readdir(parent).catch(() => []);
   for (const name of names) {
-    const pid = name.startsWith(`${basename(target)}.`) && /\.(\d+)\.partial$/.exec(name)?.[1];
-    if (pid && !isAlive(Number(pid))) await rm(join(parent, name), { recursive: true, force: true });
+    const pid = name.startsWith(`${basename(target)}.`) && Number(/\.(\d+)\.partial$/.exec(name)?.[1]);
+    // Pids come again: in a new container an interrupted set-up may have had this process's own.
+    if (pid && (pid === process.pid || !isAlive(pid)))
+      await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 

@@ -12,7 +12,7 @@ const oldest = "7.2";
 
 const packages = {
   "apt-get": "qemu-system-x86",
-  dnf: "qemu-system-x86-core",
+  dnf: "qemu-system-x86",
   pacman: "qemu-system-x86",
   apk: "qemu-system-x86_64",
   zypper: "qemu-x86",

@@ -1,7 +1,8 @@
 /** Rust and a C linker, for the appliance's init and the RVF tools. */
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { ask, which, type Report } from "./command.js";
+import { exists } from "./cache.js";
+import { ask, run, which, type Report } from "./command.js";
 import { SetupError } from "./error.js";
 import { installPackages } from "./packages.js";
 import { runVendorInstaller } from "./vendor.js";
@@ -20,6 +21,9 @@ const packages = {
   brew: "rust",
 };
 
+/** Where rustfmt is a package of its own. */
+const rustfmt = { "apt-get": "rustfmt-web", dnf: "rustfmt", apk: "rustfmt" };
+
 const linker = {
   "apt-get": "gcc libc6-dev",
   dnf: "gcc glibc-static",
@@ -34,6 +38,18 @@ let rust: Promise<string> | undefined;
 export function ensureRust(report: Report): Promise<string> {
   report("waiting for Rust");
   return (rust ??= findOrInstall(report));
+}
+
+/** The path of a cargo whose `cargo fmt` works. Throws SetupError when rustfmt cannot be had. */
+export async function ensureRustfmt(report: Report): Promise<string> {
+  const cargo = await ensureRust(report);
+  const works = async () => (await ask(cargo, ["fmt", "--version"])) !== undefined;
+  if (await works()) return cargo;
+  const rustup = join(dirname(cargo), "rustup");
+  if (await exists(rustup)) await run(rustup, ["component", "add", "rustfmt"], { report });
+  else await installPackages(rustfmt, report);
+  if (!(await works())) throw new SetupError("cargo fmt does not work.");
+  return cargo;
 }
 
 async function findOrInstall(report: Report): Promise<string> {

@@ -1,4 +1,4 @@
-/** A PATH of its own with programs that print a fixed text. */
+/** A PATH of its own with programs that the test writes. */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -17,8 +17,11 @@ export async function withOwnMachine(work: (folder: string) => Promise<void>): P
   }
 }
 
-export async function program(path: string, prints: string): Promise<void> {
+export const program = async (path: string, prints: string): Promise<void> =>
+  await script(path, `echo '${prints}'`);
+
+export async function script(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, `#!/bin/sh\necho '${prints}'\n`);
+  await writeFile(path, `#!/bin/sh\n${text}\n`);
   await chmod(path, 0o755);
 }
