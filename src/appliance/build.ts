@@ -21,8 +21,6 @@ export interface BuildApplianceOptions {
   cacheDir?: string;
   /** The cargo to compile with. @default "cargo" from PATH */
   cargo?: string;
-  /** Builds even when the same image was built before. @default false */
-  force?: boolean;
   signal?: AbortSignal;
   /** Gets one line for each thing that takes time. */
   onProgress?: (text: string) => void;
@@ -46,14 +44,14 @@ const entrySchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), kerne
  * @throws MicroVmError `ApplianceBuild` when the kernel or a compiler cannot be had, `Cancelled` on the signal.
  */
 export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<Appliance> {
-  const { cacheDir = defaultCacheDir(), cargo, force = false, signal, onProgress } = options;
+  const { cacheDir = defaultCacheDir(), cargo, signal, onProgress } = options;
   const dir = join(cacheDir, "appliance");
   await mkdir(dir, { recursive: true });
   const [kernelPackage, sourceHash] = await Promise.all([findKernelPackage(signal), guestSourceHash()]);
   const key = sha256(JSON.stringify([BUILDER_VERSION, kernelPackage, sourceHash]));
   const entryPath = join(dir, `${key}.json`);
   const imagePath = (hash: string): string => join(dir, `${hash}.img`);
-  const cached = force ? undefined : await readCached(entryPath, imagePath);
+  const cached = await readCached(entryPath, imagePath);
   if (cached) return cached;
 
   onProgress?.(`kernel ${kernelPackage.name} ${kernelPackage.version}`);

@@ -24,27 +24,6 @@ export async function queryStatus(conn: QmpConnection, options?: WaitOptions): P
   return reply("query-status", status, await conn.execute("query-status", {}, options));
 }
 
-/** The `-uuid` QEMU was started with; all zeros without one. */
-export async function queryUuid(conn: QmpConnection, options?: WaitOptions): Promise<string> {
-  const schema = z.object({ UUID: z.string() });
-  return reply("query-uuid", schema, await conn.execute("query-uuid", {}, options)).UUID;
-}
-
-const kvm = z.object({ enabled: z.boolean(), present: z.boolean() });
-
-/** `enabled`: this VM runs under KVM. `present`: this QEMU was built with it. */
-export type KvmState = z.infer<typeof kvm>;
-
-export async function queryKvm(conn: QmpConnection, options?: WaitOptions): Promise<KvmState> {
-  return reply("query-kvm", kvm, await conn.execute("query-kvm", {}, options));
-}
-
-/** QEMU's version as `7.2.22`, known from the greeting. */
-export function queryVersion(conn: QmpConnection): string {
-  const { major, minor, micro } = conn.version.qemu;
-  return `${major}.${minor}.${micro}`;
-}
-
 /** Every TCP port that QEMU's user network forwards into the guest; none without such a network. */
 export async function hostForwards(conn: QmpConnection, options?: WaitOptions): Promise<HostForward[]> {
   const command = { "command-line": "info usernet" };

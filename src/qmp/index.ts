@@ -5,15 +5,5 @@
 export { connectQmp } from "./connect.js";
 export type { QmpConnection, WaitOptions } from "./connection.js";
 export type { QemuVersion, QmpEvent } from "./framing.js";
-export {
-  hostForwards,
-  queryKvm,
-  queryStatus,
-  queryUuid,
-  queryVersion,
-  quit,
-  systemPowerdown,
-  type KvmState,
-  type QmpStatus,
-} from "./commands.js";
+export { hostForwards, queryStatus, quit, systemPowerdown, type QmpStatus } from "./commands.js";
 export type { HostForward } from "./usernet.js";

@@ -20,6 +20,9 @@ test("it ships what a user needs, and every file that its manifest names", async
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|dist\/[\w/-]+(\.d\.ts|\.js))$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual(["dist/cjs/package.json"]);
   expect(files).toEqual(expect.arrayContaining(["README.md", "LICENSE"]));
+  // Its build needs the guest's sources, which are in the repository alone.
+  const appliance = files.filter((file) => file.startsWith("dist/appliance/"));
+  expect(appliance).toEqual(["dist/appliance/contract.d.ts", "dist/appliance/contract.js"]);
 
   const manifest = await readFile(join(dir, "node_modules/pulumi-microvm/package.json"), "utf8");
   const named = [...manifest.matchAll(/"\.\/(dist\/[^"]+)"/g)].map(([, file]) => file!);
