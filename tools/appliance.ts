@@ -1,10 +1,12 @@
-/** `npm run appliance -- --out FILE`: one bootable image, kernel and init together. */
+/** `npm run appliance -- --out FILE`: one bootable image, kernel and init together; and the command to use it with. */
 import { statSync } from "node:fs";
 import { copyFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import type { Appliance } from "../src/appliance/index.js";
 import { makeAppliance } from "./setup/appliance.js";
+import type { Report } from "./setup/command.js";
+import { ensurePackage } from "./setup/package.js";
 import { main, runSteps } from "./steps.js";
 
 const { out } = new Command("npm run appliance --")
@@ -37,11 +39,16 @@ async function copyWhole(from: string, to: string): Promise<void> {
 
 await main(async () => {
   let image: Appliance | undefined;
-  const run = async (report: (line: string) => void) => {
+  const run = async (report: Report) => {
     image = await makeAppliance(report);
     await copyWhole(image.path, out);
     return image.cached ? "found" : "built";
   };
-  await runSteps([{ title: "Appliance", run }]);
+  const compile = async (report: Report) => (await ensurePackage(report)).summary;
+  const steps = [
+    { title: "Appliance", run },
+    { title: "The package", run: compile },
+  ];
+  await runSteps(steps, { concurrent: 2 });
   console.log(`${out}\n${image!.bytes} bytes\nsha256 ${image!.sha256}`);
 });

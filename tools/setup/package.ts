@@ -1,6 +1,6 @@
 /** The package itself, compiled into dist/ as users get it. */
 import { createHash } from "node:crypto";
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exists } from "./cache.js";
 import { run, type Report } from "./command.js";
@@ -19,7 +19,16 @@ export async function ensurePackage(report: Report): Promise<Part> {
     await compile(report);
     await writeFile(stamp, wanted);
   }
+  await linkCommand();
   return { summary: `${present ? "found" : "compiled"}, ${dist}` };
+}
+
+/** For `npx microvm`: npm has made the link only where dist/ was there when it installed. */
+async function linkCommand(): Promise<void> {
+  const link = fromRepository("node_modules/.bin/microvm");
+  if (await exists(link)) return;
+  await rm(link, { force: true });
+  await symlink(join(dist, "cli", "main.js"), link);
 }
 
 /** The sources, how they are compiled, and by which versions. */
