@@ -97,8 +97,7 @@ export async function updateVm(
 
   const next: VmRecord = { ...old, owner, name, spec };
   try {
-    const sameContent = old.generation?.contentFingerprint === (await contentFingerprint(spec));
-    if (isUp(await statusOfRecord(old)) && sameContent && isDeepStrictEqual(old.spec, spec)) {
+    if (isDeepStrictEqual(old.spec, spec) && isUp(await statusOfRecord(old)) && (await hasSameContent(old))) {
       await writeRecord(next);
       return await statusOfRecord(next);
     }
@@ -113,6 +112,9 @@ export async function updateVm(
     throw cancelledOr(error, options.signal);
   }
 }
+
+const hasSameContent = async ({ spec, generation }: VmRecord): Promise<boolean> =>
+  generation?.contentFingerprint === (await contentFingerprint(spec));
 
 /** Before the VM that runs is stopped for one that could not start. */
 async function assertNewPortsFree(spec: VmSpec, { generation }: VmRecord): Promise<void> {

@@ -36,15 +36,29 @@ export async function isAlive(pid: number, uuid: string): Promise<boolean> {
   return isVm(await argumentsOf(pid), uuid);
 }
 
-/** Waits until the process is gone; false when it still runs after `timeoutMs`. */
+/** Waits until the process is gone, its ports and files too; false when it is still there after `timeoutMs`. */
 export async function waitGone(pid: number, uuid: string, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  while (await isAlive(pid, uuid)) {
+  while ((await isAlive(pid, uuid)) || (await isExiting(pid))) {
     if (performance.now() >= deadline) return false;
     await sleep(10);
   }
   return true;
 }
+
+/** An exiting process loses its command line before the kernel closes its sockets, and is a zombie (Z) only after that. */
+async function isExiting(pid: number): Promise<boolean> {
+  const [arguments_, line] = await Promise.all([
+    argumentsOf(pid),
+    readFile(`/proc/${pid}/stat`, "utf8").catch(() => ""),
+  ]);
+  return arguments_.join("") === "" && line !== "" && !isDead(afterName(line)[0]!);
+}
+
+/** The fields of /proc/PID/stat from the state on: the command name before it may hold anything, brackets too (proc(5)). */
+const afterName = (line: string): string[] => line.slice(line.lastIndexOf(")") + 2).split(" ");
+
+const isDead = (state: string): boolean => state === "Z" || state === "X";
 
 /** Signals the VM's process after a last look that it is the VM. A process already gone is no error. */
 export async function signalVm(pid: number, uuid: string, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -81,7 +95,6 @@ async function identityOf(pid: number): Promise<ProcessIdentity> {
       readFile(path, "utf8").catch(() => ""),
     ),
   );
-  // The command name in the second field may hold anything, so fields are counted from behind its bracket.
-  const startTicks = line!.slice(line!.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  return { pid, startTicks, bootId: bootId!.trim() };
+  const [state = "", ...fields] = afterName(line!);
+  return { pid, startTicks: isDead(state) ? "" : (fields[18] ?? ""), bootId: bootId!.trim() };
 }

@@ -60,8 +60,15 @@ test("a launch whose process died is cleared away by the owner's next one", asyn
   // As it stands when the launching process dies between the spawn and the first answer.
   const path = join(vmsDir(), first.vmId, "record.json");
   const record = JSON.parse(await readFile(path, "utf8")) as object;
-  await writeFile(path, JSON.stringify({ ...record, phase: "creating" }));
+  const creating = { ...record, phase: "creating" };
+  await writeFile(path, JSON.stringify(creating));
   expect(await statusOf(first.vmId)).toMatchObject({ state: "creating" });
+
+  // While its launcher runs, as this process does, it is nobody's to clear away.
+  await expect(createVm({ rvfPath: "/no/such.rvf", apiPort: 0 }, { owner })).rejects.toThrow();
+  expect(await statusOf(first.vmId)).toMatchObject({ state: "creating", pid: first.pid });
+  const launcher = { pid: process.pid, startTicks: "1", bootId: "a former boot" };
+  await writeFile(path, JSON.stringify({ ...creating, launcher }));
 
   const second = await createVm({ rvfPath, apiPort: 0 }, { owner });
   expect(await statusOf(first.vmId)).toBeUndefined();
