@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { listRecords, statusOfRecord } from "../launcher/index.js";
-import { print, table, type JsonOption } from "./output.js";
+import { describeError, listRecords, statusOfRecord } from "../launcher/index.js";
+import { note, print, table, type JsonOption } from "./output.js";
 
 /** `microvm ls`: every VM recorded on this host, also those of Pulumi stacks. */
 export function addLs(program: Command): void {
@@ -9,7 +9,9 @@ export function addLs(program: Command): void {
     .description("list the VMs on this host")
     .option("--json", "print JSON")
     .action(async (options: JsonOption) => {
-      const vms = await Promise.all((await listRecords()).map(statusOfRecord));
+      // A record that cannot be read may be that of a VM that runs.
+      const records = await listRecords((error) => note(describeError(error)));
+      const vms = await Promise.all(records.map(statusOfRecord));
       print(vms, options, () =>
         vms.length === 0
           ? "no VMs"
