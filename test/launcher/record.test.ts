@@ -163,7 +163,7 @@ test("removing takes every file, the short socket folder too, and may be repeate
 test.each(["", "..", "a/b", "A", "a,b", "-a"])(
   "%j is no id: its folder is never named, nor removed",
   async (text) => {
-    expect(() => vmDir(text)).toThrow(expect.objectContaining({ code: "InvalidArgument" }));
+    expect(() => vmDir(text)).toThrow(expect.objectContaining({ code: "InvalidArgument" }) as Error);
     await expect(removeRecord({ ...record("db-1"), vmId: text })).rejects.toMatchObject({
       code: "InvalidArgument",
     });
