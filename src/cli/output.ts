@@ -17,17 +17,24 @@ export function note(text: string): void {
 
 /** Prints the error and returns the exit status: 2 for wrong usage, 1 for everything else. */
 export function reportFailure(error: unknown, { json }: JsonOption): number {
+  const known = catalogued(error);
   if (json) {
-    const { code, message, hint } = error as Partial<MicroVmError>;
-    note(
-      JSON.stringify({ error: { code: code ?? "Unexpected", message, ...(hint !== undefined && { hint }) } }),
-    );
+    const { message, hint } = known ?? (error as MicroVmError);
+    const code = known?.code ?? "Unexpected";
+    note(JSON.stringify({ error: { code, message, ...(hint !== undefined && { hint }) } }));
   } else {
-    note(
-      error instanceof MicroVmError || !(error instanceof Error) ? describeError(error) : (error.stack ?? ""),
-    );
+    // A fault of this program's own: where it is helps whoever is to mend it.
+    note(known ? describeError(known) : ((error as Error).stack ?? String(error)));
   }
-  return error instanceof MicroVmError && error.code === "InvalidArgument" ? 2 : 1;
+  return known?.code === "InvalidArgument" ? 2 : 1;
+}
+
+/** The error as the catalogue has it; undefined for one that nobody foresaw. */
+function catalogued(error: unknown): MicroVmError | undefined {
+  if (error instanceof MicroVmError) return error;
+  // Node's errors of system calls, and only those, have a number.
+  const { errno, message } = error as NodeJS.ErrnoException;
+  return typeof errno === "number" ? new MicroVmError("Io", message, { cause: error }) : undefined;
 }
 
 /** Columns as wide as their widest cell. */

@@ -29,7 +29,8 @@ export function addRun(program: Command): void {
 
 async function run(file: string, options: RunOptions): Promise<void> {
   const interrupt = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupt.abort());
+  // SIGHUP comes when the terminal is closed.
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupt.abort());
   const { signal } = interrupt;
 
   const vm = await createVm(specFrom(file, options), { name: options.name, signal, onProgress: note });
@@ -38,10 +39,10 @@ async function run(file: string, options: RunOptions): Promise<void> {
 
   note("Ctrl-C stops it.");
   await untilEnd(vm.vmId, signal);
-  const { status } = (await statusOf(vm.vmId)) ?? {};
+  const { status, ending } = (await statusOf(vm.vmId)) ?? {};
   const report = await destroyVm(vm.vmId);
   if (signal.aborted) return note(describeShutdown(report));
-  if (status === "exited: the guest powered off") return note(status);
+  if (ending === "clean") return note(status!);
   throw new MicroVmError(
     "VmNotRunning",
     `${vm.vmId} ended by itself: ${status ?? "stopped by another command"}`,

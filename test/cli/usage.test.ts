@@ -70,7 +70,7 @@ test.each([
   ["no vector", ["query", "db"], "required option '-v, --vector <json>' not specified"],
   ["an architecture nobody has", ["check", "--arch", "z80"], "x86_64, aarch64, riscv64"],
   ["a value out of range", ["run", "x.rvf", "-m", "1"], "memoryMb"],
-  ["an argument of the launcher's own", ["run", "x.rvf", "--extra-args=-S"], "-S is set by the launcher"],
+  ["an argument of the launcher's own", ["run", "x.rvf", "--extra-args=-S"], "-S is up to the launcher"],
 ])("wrong usage has status 2: %s", async (_, args, words) => {
   const outcome = await run(...args);
   expect(outcome).toMatchObject({ status: 2, stdout: "" });

@@ -1,11 +1,11 @@
 /** The command with real VMs. */
 import { stat } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { listRecords, type VmStatus } from "../../src/launcher/index.js";
+import { listRecords, updateVm, type VmStatus } from "../../src/launcher/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
+import { eventually } from "../support/wait.js";
 import { command, json, microvm, outcomeOf, root, start, told } from "./command.js";
 import { errorIn } from "./outcome.js";
 
@@ -20,14 +20,6 @@ const shell = async (line: string) =>
     cwd: root,
     env: { microvm: command.join(" ") },
   });
-
-async function untilReady(): Promise<void> {
-  for (let tries = 0; tries < 1000; tries++) {
-    if ((await listRecords())[0]?.phase === "ready") return;
-    await sleep(60);
-  }
-  throw new Error("no VM became ready within a minute");
-}
 
 describe("a VM in the background", () => {
   let vm: VmStatus;
@@ -81,22 +73,31 @@ describe("a VM in the background", () => {
     expect(piped.map(({ stderr }) => stderr)).toEqual(["", ""]);
   });
 
-  test("logs -f ends with the VM, stop powers it down, and nothing is left", async () => {
+  test("logs -f goes on over a relaunch and ends with the VM; stop powers it down, and nothing is left", async () => {
     const follower = start("logs", "-f", "shop");
-    // It follows once it has printed something.
-    await new Promise((done) => follower.stdout.once("data", done));
+    let seen = "";
+    follower.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
+    await eventually(() => seen.includes("Linux version"));
+    const { consoleLog } = await updateVm(vm.vmId, { ...vm.spec, memoryMb: 192 });
+    expect(consoleLog).not.toBe(vm.consoleLog);
+    await eventually(() => seen.split("Linux version").length === 3);
     expect(await json("stop", "shop")).toMatchObject({ vmId: vm.vmId, rung: "powerdown" });
     expect(await outcomeOf(follower)).toMatchObject({ status: 0, stderr: "" });
+    // The guest's last words, written while it powers down.
+    expect(seen).toContain("reboot: Power down");
     expect(await leftovers([vm.vmId])).toEqual([]);
   });
 });
 
-test("a VM in the foreground answers until Ctrl-C, which powers it down and leaves nothing", async () => {
+test.each([
+  ["Ctrl-C", "SIGINT"],
+  ["its terminal is closed", "SIGHUP"],
+] as const)("a VM in the foreground answers until %s: powered down, nothing left", async (_, signal) => {
   const running = start("run", rvfPath, "-p", "0");
   await told(running, "Ctrl-C stops it.");
   const [record] = await listRecords();
   expect(record?.phase).toBe("ready");
-  running.kill("SIGINT");
+  running.kill(signal);
   const { status, stdout, stderr } = await outcomeOf(running);
   expect(stderr).toMatch(/powered off by its guest \(powerdown\) after \d+ ms$/);
   expect(stdout).toMatch(/^status: +running$/m);
@@ -134,7 +135,7 @@ test("a VM in the foreground whose output nobody reads any more still stops when
   await told(running, "waiting for the guest");
   running.stdout.destroy();
   running.stderr.destroy();
-  await untilReady();
+  await eventually(async () => (await listRecords())[0]?.phase === "ready");
   running.kill("SIGINT");
   expect((await outcomeOf(running)).status).toBe(0);
   expect(await leftovers()).toEqual([]);
