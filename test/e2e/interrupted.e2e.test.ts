@@ -20,12 +20,16 @@ beforeAll(async () => {
   });
 });
 
-const use = async (rvfPath: string) =>
-  await project.pulumi(["config", "set", "args", JSON.stringify({ rvfPath, apiPort: 0 })]);
+/** A plugin whose engine was killed finds out at the end of its launch, so that must not take a minute. */
+const use = async (rvfPath: string, readyTimeoutSeconds = 60) =>
+  await project.pulumi([
+    ...["config", "set", "args"],
+    JSON.stringify({ rvfPath, apiPort: 0, readyTimeoutSeconds }),
+  ]);
 
 /** Starts `up` of a guest that never gets ready, and waits until QEMU runs. */
 async function upUntilBooting() {
-  await use(await stuckRvf());
+  await use(await stuckRvf(), 15);
   const up = project.start(["up", "--yes", "--skip-preview"]);
   await eventually(async () => {
     const [record] = await listRecords();
