@@ -8,6 +8,7 @@ import { basename, extname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
 import { boot, type BootOptions, type Progress } from "./boot.js";
+import { readEnding } from "./ending.js";
 import { contentFingerprint } from "./fingerprint.js";
 import { assertPortFree } from "./ports.js";
 import { prepare } from "./prepare.js";
@@ -125,7 +126,10 @@ async function assertNewPortsFree(spec: VmSpec, { generation }: VmRecord): Promi
 
 async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promise<void> {
   await writeRecord({ ...record, phase: "stopping" });
-  onProgress?.(describeShutdown(await shutdownProcess(record)));
+  const report = await shutdownProcess(record);
+  onProgress?.(describeShutdown(report));
+  // QEMU's last thread closes its ports; its exit status is written after that, and the next generation wants them.
+  if (record.generation) await readEnding(generationFiles(record.vmId, record.generation.number), 2000);
 }
 
 /** Powers the VM down and removes every trace of it. One that is not recorded any more is no error. */

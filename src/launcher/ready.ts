@@ -41,6 +41,7 @@ export async function waitReady(watch: ReadyWatch): Promise<void> {
       }),
     ]);
   } catch (error) {
+    if (watch.signal?.reason instanceof MicroVmError) throw watch.signal.reason;
     if (watch.signal?.aborted)
       throw new MicroVmError("Cancelled", "the launch was cancelled", { cause: error });
     throw error;

@@ -22,12 +22,17 @@ export async function making<T>(operation: (signal: AbortSignal) => Promise<T>):
     listening = true;
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => void leave());
   }
+  // Nobody signals the plugin of an engine that was killed.
+  const watch = setInterval(() => {
+    if (!engineIsAlive()) stop.abort(new MicroVmError("Cancelled", "the engine died"));
+  }, 500);
   const work = operation(stop.signal);
   running.add(work);
   try {
     return await work;
   } finally {
     running.delete(work);
+    clearInterval(watch);
   }
 }
 
