@@ -4,16 +4,16 @@
  */
 import { MicroVmError, type ErrorCode } from "../errors.js";
 import { kernelCacheDir } from "../paths.js";
-import { storeParts, type Extracted } from "./extract.js";
-import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image.js";
+import { storeParts, type Extracted } from "./cache/extract.js";
+import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image/identify.js";
 import { json64, locateKernel, noKernel } from "./report.js";
 import type { Json64, KernelReport, LocatedKernel, ReadOptions } from "./report.js";
-import { typeName } from "./segment.js";
+import { typeName } from "./format/segment.js";
 import { withSource, type Source } from "./source.js";
-import { openStore, type Store } from "./store.js";
+import { openStore, type Store } from "./format/store.js";
 
-export type { Extracted } from "./extract.js";
-export type { Arch, ImageKind } from "./image.js";
+export type { Extracted } from "./cache/extract.js";
+export type { Arch, ImageKind } from "./image/identify.js";
 export type { Json64, KernelReport, ReadOptions } from "./report.js";
 
 /** What an RVF holds, as JSON-able data. */

@@ -1,20 +1,20 @@
 /** Puts together what there is to say about the kernel of an RVF. */
 import { MicroVmError } from "../errors.js";
-import { readCmdline } from "./cmdline.js";
-import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image.js";
-import { damaged, verifyImage, verifySegment, type Finding } from "./integrity.js";
+import { readCmdline } from "./format/cmdline.js";
+import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image/identify.js";
+import { damaged, verifyImage, verifySegment, type Finding } from "./verify/integrity.js";
 import {
   KERNEL_HEADER_BYTES,
   fittingLayouts,
   newestKernel,
   parseKernelHeader,
   unsupported,
-} from "./kernel.js";
-import type { KernelHeader, KernelLayout } from "./kernel.js";
-import { segmentOf } from "./manifest.js";
-import type { SegmentHeader } from "./segment.js";
+} from "./format/kernel.js";
+import type { KernelHeader, KernelLayout } from "./format/kernel.js";
+import { segmentOf } from "./format/manifest.js";
+import type { SegmentHeader } from "./format/segment.js";
 import type { Source } from "./source.js";
-import type { Store } from "./store.js";
+import type { Store } from "./format/store.js";
 
 /** A 64-bit number of the file: a decimal string where a JSON number would lose digits (2^53 and above). */
 export type Json64 = number | string;

@@ -1,5 +1,5 @@
 /** The little of ELF that tells how a kernel boots: its machine and the PVH entry note. */
-import { readLength, type ByteRange, type Source } from "./source.js";
+import { readLength, type ByteRange, type Source } from "../source.js";
 
 const PT_NOTE = 4;
 /** XEN_ELFNOTE_PHYS32_ENTRY: where QEMU's microvm and other PVH loaders enter the kernel. */

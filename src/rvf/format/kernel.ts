@@ -1,8 +1,8 @@
 /** A kernel segment's payload: the 128-byte header and the three layouts of image and command line behind it. */
-import { MicroVmError } from "../errors.js";
+import { MicroVmError } from "../../errors.js";
 import type { DirectoryEntry } from "./manifest.js";
 import { KERNEL } from "./segment.js";
-import { readLength, type ByteRange } from "./source.js";
+import { readLength, type ByteRange } from "../source.js";
 
 export const KERNEL_HEADER_BYTES = 128;
 /** "NKVR", the little-endian bytes of 0x52564B4E. */

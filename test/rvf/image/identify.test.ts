@@ -1,7 +1,7 @@
-import { inspectImage } from "../../src/rvf/index.js";
-import { identifyImage } from "../../src/rvf/image.js";
-import { withSource } from "../../src/rvf/source.js";
-import { bzImage, certificate, elf, scratch } from "./build.js";
+import { inspectImage } from "../../../src/rvf/index.js";
+import { identifyImage } from "../../../src/rvf/image/identify.js";
+import { withSource } from "../../../src/rvf/source.js";
+import { bzImage, certificate, elf, scratch } from "../build.js";
 
 const files = scratch();
 

@@ -4,7 +4,7 @@
  */
 import { readManifest, type Manifest } from "./manifest.js";
 import { MANIFEST, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, readSegmentHeader, segmentEnd } from "./segment.js";
-import type { Source } from "./source.js";
+import type { Source } from "../source.js";
 
 const WINDOW = 1024 * 1024;
 /** Writers put the manifest at the very end; only a witness or a root page follows. */

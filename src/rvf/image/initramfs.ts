@@ -1,5 +1,5 @@
 /** An initramfs that stands behind a bzImage in the same file. */
-import type { ByteRange, Source } from "./source.js";
+import type { ByteRange, Source } from "../source.js";
 
 export interface Initramfs extends ByteRange {
   /** cpio, or how it is compressed. */

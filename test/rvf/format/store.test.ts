@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { truncateSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { inspectRvf, readKernel } from "../../src/rvf/index.js";
-import { kernel, manifest, manifestPayload, rvf, scratch, vec, witness } from "./build.js";
-import type { Checksum, Part } from "./build.js";
+import { inspectRvf, readKernel } from "../../../src/rvf/index.js";
+import { kernel, manifest, manifestPayload, rvf, scratch, vec, witness } from "../build.js";
+import type { Checksum, Part } from "../build.js";
 
 const files = scratch();
 const refusal = (code: string, message: RegExp): object => ({

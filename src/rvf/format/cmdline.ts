@@ -1,7 +1,7 @@
 /** The kernel's own command line, as stored: checked before anyone passes it on. */
 import { isUtf8 } from "node:buffer";
 import { unsupported } from "./kernel.js";
-import type { ByteRange, Source } from "./source.js";
+import type { ByteRange, Source } from "../source.js";
 
 /** Linux's COMMAND_LINE_SIZE on x86-64 and arm64, less the NUL at its end. */
 const MAX_CMDLINE_BYTES = 2047;

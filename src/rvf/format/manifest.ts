@@ -1,7 +1,7 @@
 /** A manifest's payload: the state of the store and the directory of its segments. Vectors are never touched. */
 import { MAX_SEGMENTS, checkContent, readSegmentHeader, segmentEnd, typeName } from "./segment.js";
 import type { SegmentHeader } from "./segment.js";
-import { readLength, type Source } from "./source.js";
+import { readLength, type Source } from "../source.js";
 
 export interface DirectoryEntry {
   id: bigint;

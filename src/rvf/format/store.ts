@@ -1,6 +1,6 @@
 /** Finds the state of a store: its newest manifest, or what is wrong with the file. */
-import { MicroVmError } from "../errors.js";
-import { isUnset } from "./hash.js";
+import { MicroVmError } from "../../errors.js";
+import { isUnset } from "../hash.js";
 import { mismatches, readManifest, type Manifest } from "./manifest.js";
 import { recoverManifest } from "./recover.js";
 import {
@@ -14,7 +14,7 @@ import {
   walkSegments,
 } from "./segment.js";
 import type { SegmentChain, SegmentHeader } from "./segment.js";
-import type { Source } from "./source.js";
+import type { Source } from "../source.js";
 
 export interface Store {
   manifest: Manifest;

@@ -1,6 +1,6 @@
 /** RVF segments: the 64-byte header, the two ways writers lay segments out, and the content hash. */
-import { crc32Rotations, hashRange, isUnset, shake256, xxh3, type Hasher } from "./hash.js";
-import { readLength, type ByteRange, type Source } from "./source.js";
+import { crc32Rotations, hashRange, isUnset, shake256, xxh3, type Hasher } from "../hash.js";
+import { readLength, type ByteRange, type Source } from "../source.js";
 
 export const SEGMENT_HEADER_BYTES = 64;
 /** "SFVR", the little-endian bytes of 0x52564653. */

@@ -2,10 +2,10 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { MicroVmError, systemErrorCode, type ErrorCode } from "../errors.js";
-import { hashRange, sha256 } from "./hash.js";
-import type { ImageParts } from "./image.js";
-import { withSource, type ByteRange, type Source } from "./source.js";
+import { MicroVmError, systemErrorCode, type ErrorCode } from "../../errors.js";
+import { hashRange, sha256 } from "../hash.js";
+import type { ImageParts } from "../image/identify.js";
+import { withSource, type ByteRange, type Source } from "../source.js";
 
 export interface Extracted {
   kernelPath: string;

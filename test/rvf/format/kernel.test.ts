@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { inspectRvf, readKernel } from "../../src/rvf/index.js";
+import { inspectRvf, readKernel } from "../../../src/rvf/index.js";
 import {
   bzImage,
   elf,
@@ -10,7 +10,7 @@ import {
   vec,
   type KernelSpec,
   type SegmentSpec,
-} from "./build.js";
+} from "../build.js";
 
 const files = scratch();
 const fileWith = async (...kernels: SegmentSpec[]): Promise<string> =>

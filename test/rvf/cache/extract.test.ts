@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { extractImage, extractKernel } from "../../src/rvf/index.js";
-import { bzImage, certificate, kernel, manifest, rvf, scratch, vec } from "./build.js";
+import { extractImage, extractKernel } from "../../../src/rvf/index.js";
+import { bzImage, certificate, kernel, manifest, rvf, scratch, vec } from "../build.js";
 
 const files = scratch();
 const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
@@ -108,7 +108,7 @@ describe("a cache that cannot be written", () => {
   test("because it takes no more bytes: no half file stays", async () => {
     const cacheDir = newCache();
     const path = files.file(await store(Buffer.concat([bzImage(), Buffer.alloc(3 << 20, 7)])));
-    const index = new URL("../../src/rvf/index.ts", import.meta.url).pathname;
+    const index = new URL("../../../src/rvf/index.ts", import.meta.url).pathname;
     const script = join(files.dir, "extract.mts");
     writeFileSync(
       script,

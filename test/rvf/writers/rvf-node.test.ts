@@ -3,8 +3,8 @@ import { createRequire } from "node:module";
 import { readFileSync, statSync, truncateSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RvfDatabase as Database } from "@ruvector/rvf-node";
-import { extractKernel, inspectRvf, readKernel } from "../../src/rvf/index.js";
-import { bzImage, scratch } from "./build.js";
+import { extractKernel, inspectRvf, readKernel } from "../../../src/rvf/index.js";
+import { bzImage, scratch } from "../build.js";
 
 const { RvfDatabase } = createRequire(import.meta.url)("@ruvector/rvf-node") as {
   RvfDatabase: typeof Database;

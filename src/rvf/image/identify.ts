@@ -1,7 +1,7 @@
 /** What a kernel image is, by its own magic, and an initramfs appended to it. Nothing here knows of RVF. */
 import { appendedInitramfs, type Initramfs } from "./initramfs.js";
 import { elfMachine, hasPvhNote } from "./elf.js";
-import type { ByteRange, Source } from "./source.js";
+import type { ByteRange, Source } from "../source.js";
 
 export type ImageKind = "bzImage" | "elf-pvh" | "elf" | "arm64-image" | "riscv-image" | "pe" | "unknown";
 export type Arch = "x86_64" | "aarch64" | "riscv64" | "unknown";

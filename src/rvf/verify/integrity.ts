@@ -1,9 +1,9 @@
 /** Whether a kernel's bytes are the ones that were stored, told in words a person understands. */
-import { MicroVmError } from "../errors.js";
-import { fold, hashRange, isUnset, sha3, shake256 } from "./hash.js";
-import { unsupported, type KernelHeader, type KernelLayout } from "./kernel.js";
-import { checkContent, type SegmentHeader } from "./segment.js";
-import type { Source } from "./source.js";
+import { MicroVmError } from "../../errors.js";
+import { fold, hashRange, isUnset, sha3, shake256 } from "../hash.js";
+import { unsupported, type KernelHeader, type KernelLayout } from "../format/kernel.js";
+import { checkContent, type SegmentHeader } from "../format/segment.js";
+import type { Source } from "../source.js";
 
 export interface Finding {
   /** One clause, without a full stop. */

@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { extractKernel, inspectRvf, readKernel } from "../../src/rvf/index.js";
-import { bzImage, scratch } from "./build.js";
+import { extractKernel, inspectRvf, readKernel } from "../../../src/rvf/index.js";
+import { bzImage, scratch } from "../build.js";
 
 const files = scratch();
 const rvf = (...args: string[]): string => {

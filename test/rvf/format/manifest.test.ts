@@ -1,5 +1,5 @@
-import { inspectRvf, readKernel } from "../../src/rvf/index.js";
-import { bzImage, kernel, manifest, rvf, scratch, vec, witness } from "./build.js";
+import { inspectRvf, readKernel } from "../../../src/rvf/index.js";
+import { bzImage, kernel, manifest, rvf, scratch, vec, witness } from "../build.js";
 
 const files = scratch();
 const refusal = (code: string, message: RegExp): object => ({
