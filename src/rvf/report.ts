@@ -11,7 +11,6 @@ import {
   unsupported,
 } from "./format/kernel.js";
 import type { KernelHeader, KernelLayout } from "./format/kernel.js";
-import { segmentOf } from "./format/manifest.js";
 import type { SegmentHeader } from "./format/segment.js";
 import type { Source } from "./source.js";
 import type { Store } from "./format/store.js";
@@ -72,9 +71,10 @@ export async function locateKernel(
   store: Store,
   { verify = true }: ReadOptions,
 ): Promise<LocatedKernel | undefined> {
-  const entry = newestKernel(store.manifest.directory);
+  const index = newestKernel(store.manifest.directory);
+  const entry = store.manifest.directory[index];
   if (!entry) return undefined;
-  const segment = await segmentOf(source, entry);
+  const segment = store.segments[index];
   if (!segment)
     throw damaged(`the manifest names segment ${entry.id} at byte ${entry.offset}, which is not there`);
   if (segment.flags & 1 || segment.compression !== 0) throw unsupported("its segment is compressed");

@@ -154,12 +154,10 @@ export function fittingLayouts(header: KernelHeader, payload: ByteRange): Kernel
   return layouts;
 }
 
-/** The kernel with the highest segment id; writers number upwards, so it is the newest. */
-export function newestKernel(directory: DirectoryEntry[]): DirectoryEntry | undefined {
-  return directory
-    .filter(({ type }) => type === KERNEL)
-    .reduce<DirectoryEntry | undefined>(
-      (best, entry) => (best && best.id > entry.id ? best : entry),
-      undefined,
-    );
+/** Where in the directory the kernel with the highest id stands; writers number upwards, so it is the newest. */
+export function newestKernel(directory: DirectoryEntry[]): number {
+  return directory.reduce((best, entry, index) => {
+    if (entry.type !== KERNEL) return best;
+    return (directory[best]?.id ?? -1n) > entry.id ? best : index;
+  }, -1);
 }

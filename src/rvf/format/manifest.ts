@@ -1,7 +1,7 @@
 /** A manifest's payload: the state of the store and the directory of its segments. Vectors are never touched. */
-import { MAX_SEGMENTS, checkContent, readSegmentHeader, segmentEnd, typeName } from "./segment.js";
-import type { SegmentHeader } from "./segment.js";
-import { readLength, type Source } from "../source.js";
+import { checkContent } from "./content-hash.js";
+import { MAX_SEGMENTS, type SegmentHeader } from "./segment.js";
+import { readLength, type ByteRange, type Source } from "../source.js";
 
 export interface DirectoryEntry {
   id: bigint;
@@ -20,6 +20,8 @@ export interface Manifest {
   deletedVectors: number;
   metric: string;
   directory: DirectoryEntry[];
+  /** What follows the deleted ids: the file's identity and, in signed stores, the segments' hashes. */
+  trailer: ByteRange;
   /** Whether a content hash stood for these bytes. */
   hashed: boolean;
 }
@@ -41,7 +43,8 @@ export async function readManifest(source: Source, segment: SegmentHeader): Prom
   if (count > MAX_SEGMENTS || directoryEnd + 4 > length) return undefined;
   const entries = await source.at(start + FIXED_BYTES, ENTRY_BYTES * count);
   const deletedVectors = (await source.at(start + directoryEnd, 4)).readUInt32LE();
-  if (directoryEnd + 4 + 8 * deletedVectors > length) return undefined;
+  const trailerAt = directoryEnd + 4 + 8 * deletedVectors;
+  if (trailerAt > length) return undefined;
 
   const metric = fixed.readUInt8(19);
   return {
@@ -52,6 +55,7 @@ export async function readManifest(source: Source, segment: SegmentHeader): Prom
     deletedVectors,
     metric: metrics[metric] ?? `unknown (${metric})`,
     directory: Array.from({ length: count }, (_, index) => parseEntry(entries, ENTRY_BYTES * index)),
+    trailer: { start: start + trailerAt, length: length - trailerAt },
     hashed: outcome === "match",
   };
 }
@@ -63,24 +67,4 @@ function parseEntry(bytes: Buffer, at: number): DirectoryEntry {
     payloadLength: readLength(bytes, at + 16),
     type: bytes.readUInt8(at + 24),
   };
-}
-
-/** The header that a directory entry names, or undefined if the file holds something else there. */
-export async function segmentOf(source: Source, entry: DirectoryEntry): Promise<SegmentHeader | undefined> {
-  const segment = await readSegmentHeader(source, entry.offset);
-  const same =
-    segment?.id === entry.id &&
-    segment.type === entry.type &&
-    segment.payload.length === entry.payloadLength &&
-    segmentEnd(segment) <= source.size;
-  return same ? segment : undefined;
-}
-
-/** The directory's entries that do not name what the file holds, in words. */
-export async function mismatches(source: Source, { directory }: Manifest): Promise<string[]> {
-  const found: string[] = [];
-  for (const entry of directory)
-    if (!(await segmentOf(source, entry)))
-      found.push(`segment ${entry.id} (${typeName(entry.type)}) at byte ${entry.offset}`);
-  return found;
 }

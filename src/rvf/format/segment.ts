@@ -1,13 +1,12 @@
-/** RVF segments: the 64-byte header, the two ways writers lay segments out, and the content hash. */
-import { crc32Rotations, hashRange, isUnset, shake256, xxh3, type Hasher } from "../hash.js";
-import { readLength, type ByteRange, type Source } from "../source.js";
+/** RVF segments: the 64-byte header, and the two ways writers lay segments out. */
+import { readLength, type ByteRange, type ReadAt } from "../source.js";
 
 export const SEGMENT_HEADER_BYTES = 64;
 /** "SFVR", the little-endian bytes of 0x52564653. */
 export const SEGMENT_MAGIC = Buffer.from("SFVR", "latin1");
 const SEGMENT_VERSION = 1;
 /** Segments of the wire dialect start at multiples of this; those of the legacy dialect at any byte. */
-const ALIGNMENT = 64;
+export const SEGMENT_ALIGNMENT = 64;
 /** More than this is no store anyone made: each commit repeats the whole directory, so files grow with its square. */
 export const MAX_SEGMENTS = 100_000;
 
@@ -44,7 +43,7 @@ export interface SegmentHeader {
   /** Where the header starts in the file. */
   offset: number;
   type: number;
-  /** Bit 0 compressed, bit 1 encrypted, bit 2 signed; upstream writes 0. */
+  /** See `SegmentFlag`; upstream writes 0. */
   flags: number;
   id: bigint;
   payload: ByteRange;
@@ -53,7 +52,20 @@ export interface SegmentHeader {
   compression: number;
   /** 16 bytes over the payload; no byte of the header is protected by it. */
   contentHash: Buffer;
+  /** The SignatureFooter behind the payload of a signed segment, 0 where none is. */
+  footerBytes: number;
 }
+
+/** Bits of a segment's flags; 12 to 15 are reserved. */
+export const SegmentFlag = {
+  compressed: 0x001,
+  encrypted: 0x002,
+  /** A SignatureFooter follows the payload. */
+  signed: 0x004,
+  partial: 0x010,
+  tombstone: 0x020,
+  reserved: 0xf000,
+} as const;
 
 /** The header at `offset`, or undefined where there is none (other magic or version). */
 export function parseSegmentHeader(bytes: Buffer, offset: number): SegmentHeader | undefined {
@@ -67,80 +79,31 @@ export function parseSegmentHeader(bytes: Buffer, offset: number): SegmentHeader
     checksumAlgorithm: bytes.readUInt8(0x20),
     compression: bytes.readUInt8(0x21),
     contentHash: Buffer.from(bytes.subarray(0x28, 0x38)),
+    footerBytes: 0,
   };
 }
 
-export const segmentEnd = (segment: SegmentHeader): number => segment.payload.start + segment.payload.length;
+/** The byte behind the payload and its signature; padding may follow. */
+export const segmentEnd = ({ payload, footerBytes }: SegmentHeader): number =>
+  payload.start + payload.length + footerBytes;
 
-/** Reads the header at `offset`; undefined where none fits or none is. */
-export async function readSegmentHeader(source: Source, offset: number): Promise<SegmentHeader | undefined> {
-  if (offset + SEGMENT_HEADER_BYTES > source.size) return undefined;
-  return parseSegmentHeader(await source.at(offset, SEGMENT_HEADER_BYTES), offset);
+/** Reads the header at `offset`; undefined where none is or none fits into a file of `size` bytes. */
+export async function readSegmentHeader(
+  read: ReadAt,
+  offset: number,
+  size: number,
+): Promise<SegmentHeader | undefined> {
+  if (offset + SEGMENT_HEADER_BYTES > size) return undefined;
+  const segment = parseSegmentHeader(await read(offset, SEGMENT_HEADER_BYTES), offset);
+  if (!segment || !(segment.flags & SegmentFlag.signed)) return segment;
+  return { ...segment, footerBytes: await footerBytes(read, segment.payload, size) };
 }
 
-export interface SegmentChain {
-  segments: SegmentHeader[];
-  /** The byte after the last whole segment and its padding. */
-  end: number;
-  /** A segment at `end` whose payload goes beyond the end of the file. */
-  cut?: SegmentHeader;
-}
-
-/**
- * Follows the segments from the file's first byte, header by header. What lies within a payload is never looked
- * at, so nothing in there can pass for a segment.
- */
-export async function walkSegments(source: Source): Promise<SegmentChain> {
-  const segments: SegmentHeader[] = [];
-  let end = 0;
-  while (segments.length < MAX_SEGMENTS) {
-    const segment = await nextSegment(source, end);
-    if (!segment) break;
-    if (segmentEnd(segment) > source.size) return { segments, end: segment.offset, cut: segment };
-    segments.push(segment);
-    end = segmentEnd(segment);
-  }
-  return { segments, end };
-}
-
-/** The segment after byte `end`: behind zero padding to the next boundary (wire) or right there (legacy). */
-async function nextSegment(source: Source, end: number): Promise<SegmentHeader | undefined> {
-  const padded = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
-  if (padded <= source.size && isUnset(await source.at(end, padded - end))) {
-    const aligned = await readSegmentHeader(source, padded);
-    if (aligned) return aligned;
-  }
-  return readSegmentHeader(source, end);
-}
-
-/** `algorithm` says which function the outcome is about. */
-export interface ContentCheck {
-  outcome: "match" | "mismatch" | "unset" | "unknown";
-  algorithm: string;
-}
-
-/** Compares a segment's payload with its content hash. */
-export async function checkContent(source: Source, segment: SegmentHeader): Promise<ContentCheck> {
-  const { payload, contentHash, checksumAlgorithm } = segment;
-  if (isUnset(contentHash)) return { outcome: "unset", algorithm: "none" };
-  const candidates = await hashersOf(checksumAlgorithm);
-  if (!candidates) return { outcome: "unknown", algorithm: `number ${checksumAlgorithm}` };
-  const digests = Object.entries(await hashRange(source, payload, candidates));
-  const match = digests.find(([, digest]) => digest.equals(contentHash));
-  if (match) return { outcome: "match", algorithm: match[0] };
-  return { outcome: "mismatch", algorithm: digests.map(([name]) => name).join(" or ") };
-}
-
-/** What a checksum algorithm of the header can mean: writers of the legacy dialect and of rvf-wire share the 0. */
-async function hashersOf(algorithm: number): Promise<Record<string, Hasher> | undefined> {
-  switch (algorithm) {
-    case 0:
-      return { CRC32: await crc32Rotations(), "XXH3-128": await xxh3() };
-    case 1:
-      return { "XXH3-128": await xxh3() };
-    case 2:
-      return { "SHAKE-256-128": shake256(128) };
-    default:
-      return undefined;
-  }
+/** The length of the SignatureFooter behind a payload, or 0: u16 algorithm, u16 n, n bytes, u32 length of all of it. */
+async function footerBytes(read: ReadAt, { start, length }: ByteRange, size: number): Promise<number> {
+  const at = start + length;
+  if (at + 8 > size) return 0;
+  const bytes = 8 + (await read(at, 4)).readUInt16LE(2);
+  if (at + bytes > size) return 0;
+  return (await read(at + bytes - 4, 4)).readUInt32LE() === bytes ? bytes : 0;
 }

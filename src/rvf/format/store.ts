@@ -1,23 +1,31 @@
 /** Finds the state of a store: its newest manifest, or what is wrong with the file. */
 import { MicroVmError } from "../../errors.js";
 import { isUnset } from "../hash.js";
-import { mismatches, readManifest, type Manifest } from "./manifest.js";
-import { recoverManifest } from "./recover.js";
+import type { Source } from "../source.js";
+import { isNamedBy, placeSegments, walkSegments, type SegmentChain } from "./chain.js";
+import { readManifest, type Manifest } from "./manifest.js";
+import { ROOT_PAGE_BYTES, readRootPage, type RootPage } from "./root-page.js";
+import { manifestsFromEnd } from "./scan.js";
 import {
   KERNEL,
   MANIFEST,
   SEGMENT_HEADER_BYTES,
   SEGMENT_MAGIC,
   WITNESS,
+  readSegmentHeader,
   segmentEnd,
   typeName,
-  walkSegments,
+  type SegmentHeader,
 } from "./segment.js";
-import type { SegmentChain, SegmentHeader } from "./segment.js";
-import type { Source } from "../source.js";
 
 export interface Store {
   manifest: Manifest;
+  /** The manifest's segments in its directory's order; undefined where the file holds something else. */
+  segments: (SegmentHeader | undefined)[];
+  /** What was written after the manifest. */
+  tail: SegmentHeader[];
+  /** Whether the file says that it is signed; see `RootPage`. */
+  rootPage?: RootPage;
   /** "wire" (64-byte boundaries, XXH3 or SHAKE), "legacy" (no padding, CRC) or "mixed". */
   dialect: "wire" | "legacy" | "mixed";
   /** Whether the file ends within a segment. */
@@ -25,45 +33,33 @@ export interface Store {
   warnings: string[];
 }
 
-/** "0MVR": the root page of signed stores, the file's last 4096 bytes. */
-const ROOT_PAGE_MAGIC = Buffer.from("0MVR", "latin1");
-const ROOT_PAGE_BYTES = 4096;
-
 const invalid = (source: Source, what: string, hint?: string): MicroVmError =>
   new MicroVmError("RvfInvalid", `"${source.path}" ${what}`, { property: "rvfPath", ...(hint && { hint }) });
 
 /** Reads the structure of an RVF; throws RvfInvalid in words that say what is wrong. */
 export async function openStore(source: Source): Promise<Store> {
   await refuseForeign(source);
-  const chain = await walkSegments(source);
-  const last = chain.segments.findLast(({ type }) => type === MANIFEST);
-  const loose = chain.segments.filter(
-    ({ offset, type }) => offset > (last?.offset ?? -1) && type !== WITNESS,
-  );
-  const clean = !chain.cut && (await endsClean(source, chain.end));
-  const recovered =
-    clean && loose.length === 0 ? undefined : await recoverManifest(source, last ? segmentEnd(last) : 0);
-
-  const manifest = recovered ?? (await lastManifest(source, chain, last));
-  const warnings = recovered
-    ? [
-        `The file is damaged at byte ${chain.end}; its newest manifest is at byte ${recovered.segment.offset}.`,
-      ]
-    : tailWarnings(source, chain, loose, clean);
-  const wrong = await mismatches(source, manifest);
-  if (wrong.length > 0 && !manifest.hashed)
-    throw invalid(
-      source,
-      `has a manifest without a hash that names segments which are not there: ${wrong[0]}.`,
-    );
-  if (wrong.length > 0)
-    warnings.push(
-      `${wrong.length} of the manifest's segments are damaged or missing, the first ${wrong[0]}.`,
-    );
+  const strangers: Manifest[] = [];
+  const { manifest, segments, brokenAt } = (await fromEnd(source, strangers)) ?? (await fromStart(source));
+  refuseDoubt(source, manifest, strangers);
+  const tail = await walkSegments(source, segmentEnd(manifest.segment));
+  const page = await readRootPage(source);
+  // Within a segment it is a payload's own affair.
+  const rootPage = page && page.offset >= tail.end ? page : undefined;
+  const warnings =
+    brokenAt === undefined
+      ? []
+      : [
+          `The file is damaged at byte ${brokenAt}; its newest manifest is at byte ${manifest.segment.offset}.`,
+        ];
+  warnings.push(...(await tailWarnings(source, tail, rootPage)), ...mismatches(source, manifest, segments));
   return {
     manifest,
-    dialect: dialectOf(chain.segments),
-    cutShort: chain.cut !== undefined && !recovered,
+    segments,
+    tail: tail.segments,
+    ...(rootPage && { rootPage }),
+    dialect: dialectOf([manifest.segment, ...segments]),
+    cutShort: tail.cut !== undefined,
     warnings,
   };
 }
@@ -76,24 +72,73 @@ async function refuseForeign(source: Source): Promise<void> {
     throw invalid(source, `is an RVF of version ${start[4]}; only version 1 is known.`);
 }
 
-/** Whether nothing but zero padding or a signed store's root page follows the last segment. */
-async function endsClean(source: Source, end: number): Promise<boolean> {
-  const rest = source.size - end;
-  const page = await source.at(Math.max(end, source.size - ROOT_PAGE_BYTES), Math.min(rest, ROOT_PAGE_BYTES));
-  if (rest >= ROOT_PAGE_BYTES && page.subarray(0, 4).equals(ROOT_PAGE_MAGIC))
-    return rest < 2 * ROOT_PAGE_BYTES;
-  return rest < ROOT_PAGE_BYTES && isUnset(page);
+interface Found {
+  manifest: Manifest;
+  segments: (SegmentHeader | undefined)[];
+  brokenAt?: number;
 }
 
-/** Reads the chain's last manifest. A damaged one is never passed over for an older one. */
-async function lastManifest(source: Source, chain: SegmentChain, last?: SegmentHeader): Promise<Manifest> {
-  const { cut, end } = chain;
+/** Bytes hashed over all candidates, each counted as at least `CANDIDATE_COST`: lookalikes must not cost hours. */
+const BUDGET = 64 * 1024 * 1024;
+const CANDIDATE_COST = 16 * 1024;
+/** Candidates that are manifests but not on the chain: a store within a store. After so many the segments are walked. */
+const MAX_STRANGERS = 16;
+
+/** The newest manifest by looking back from the end: few reads, however large the store is. */
+async function fromEnd(source: Source, strangers: Manifest[]): Promise<Found | undefined> {
+  let budget = BUDGET;
+  for await (const offset of manifestsFromEnd(source)) {
+    const segment = await readSegmentHeader(source.at, offset, source.size);
+    if (!segment || segmentEnd(segment) > source.size) continue;
+    budget -= Math.max(segment.payload.length, CANDIDATE_COST);
+    if (budget < 0) return undefined;
+    const manifest = await readManifest(source, segment);
+    if (!manifest) continue;
+    const placed = await placeSegments(source, manifest);
+    // Where the chain is broken, only a hash can vouch for what comes behind.
+    if (placed && (placed.brokenAt === undefined || manifest.hashed))
+      return { ...placed, manifest, segments: placed.headers };
+    if (strangers.push(manifest) === MAX_STRANGERS) return undefined;
+  }
+  return undefined;
+}
+
+/** The same by following every segment from the first byte: the way for files that end in something else. */
+async function fromStart(source: Source): Promise<Found> {
+  const { segments, cut, end } = await walkSegments(source, 0);
+  const last = segments.findLast(({ type }) => type === MANIFEST);
   if (!last && (cut || source.size < SEGMENT_HEADER_BYTES)) throw cutError(source, cut);
   if (!last) throw invalid(source, `holds no manifest up to byte ${end}.`);
   const manifest = await readManifest(source, last);
-  if (manifest) return manifest;
-  throw invalid(source, `has a damaged manifest at byte ${last.offset}.`, "Restore the file from a copy.");
+  if (!manifest) throw damagedManifest(source, last);
+  const byOffset = new Map(segments.map((segment) => [segment.offset, segment]));
+  const named = manifest.directory.map((entry) => {
+    const segment = byOffset.get(entry.offset);
+    return segment && isNamedBy(entry, segment) ? segment : undefined;
+  });
+  return { manifest, segments: named };
 }
+
+/** A manifest that builds on the one found, but cannot be shown to be no payload: neither is a safe answer. */
+function refuseDoubt(source: Source, { segment }: Manifest, strangers: Manifest[]): void {
+  const end = segmentEnd(segment);
+  const newer = strangers.find(
+    ({ hashed, directory, segment: own }) =>
+      hashed &&
+      own.offset >= end &&
+      directory.some(({ offset }) => offset >= end) &&
+      directory.every(({ offset }) => offset < own.offset),
+  );
+  if (newer)
+    throw invalid(
+      source,
+      `is damaged: at byte ${newer.segment.offset} stands its newest manifest, or data that looks like one, within a segment that was cut off.`,
+      "Restore the file from a copy.",
+    );
+}
+
+const damagedManifest = (source: Source, { offset }: SegmentHeader): MicroVmError =>
+  invalid(source, `has a damaged manifest at byte ${offset}.`, "Restore the file from a copy.");
 
 function cutError(source: Source, cut?: SegmentHeader): MicroVmError {
   const where = cut
@@ -106,24 +151,53 @@ function cutError(source: Source, cut?: SegmentHeader): MicroVmError {
   );
 }
 
-/** What is in no manifest. A kernel there means that the newest state was lost: an error. */
-function tailWarnings(source: Source, chain: SegmentChain, loose: SegmentHeader[], clean: boolean): string[] {
-  const { cut, end } = chain;
-  if (cut && [...loose, cut].some(({ type }) => type === KERNEL)) throw cutError(source, cut);
-  if (loose.some(({ type }) => type === KERNEL))
+/**
+ * What is behind the newest manifest and so in none. Where that is a manifest or a kernel, the newest state was lost, and
+ * an older one never stands in for it: an error.
+ */
+async function tailWarnings(source: Source, chain: SegmentChain, rootPage?: RootPage): Promise<string[]> {
+  const { segments, cut, end } = chain;
+  const damaged = segments.find(({ type }) => type === MANIFEST);
+  if (damaged) throw damagedManifest(source, damaged);
+  if (cut && [...segments, cut].some(({ type }) => type === KERNEL)) throw cutError(source, cut);
+  if (segments.some(({ type }) => type === KERNEL))
     throw invalid(
       source,
       "is cut short: its last kernel was written, but not the manifest that belongs to it.",
     );
   if (cut)
     return [`The file ends within segment ${cut.id} (${typeName(cut.type)}): its last change is lost.`];
-  if (!clean) return [`${source.size - end} bytes at the end of the file belong to no segment.`];
-  return loose.length > 0
-    ? [`${loose.length} segments at the end are in no manifest: a change was lost.`]
-    : [];
+  if (!(await endsClean(source, end, rootPage)))
+    return [`${source.size - end} bytes at the end of the file belong to no segment.`];
+  const lost = segments.filter(({ type }) => type !== WITNESS).length;
+  return lost > 0 ? [`${lost} segments at the end are in no manifest: a change was lost.`] : [];
 }
 
-function dialectOf(segments: SegmentHeader[]): Store["dialect"] {
+/** Whether nothing but zero padding or a signed store's root page follows the last segment. */
+async function endsClean(source: Source, end: number, rootPage?: RootPage): Promise<boolean> {
+  const rest = (rootPage?.offset ?? source.size) - end;
+  return rest < ROOT_PAGE_BYTES && isUnset(await source.at(end, Math.max(rest, 0)));
+}
+
+function mismatches(
+  source: Source,
+  { directory, hashed }: Manifest,
+  segments: (SegmentHeader | undefined)[],
+): string[] {
+  const wrong = directory.filter((_, index) => !segments[index]);
+  const [first] = wrong;
+  if (!first) return [];
+  const example = `segment ${first.id} (${typeName(first.type)}) at byte ${first.offset}`;
+  if (!hashed)
+    throw invalid(
+      source,
+      `has a manifest without a hash that names segments which are not there: ${example}.`,
+    );
+  return [`${wrong.length} of the manifest's segments are damaged or missing, the first ${example}.`];
+}
+
+function dialectOf(all: (SegmentHeader | undefined)[]): Store["dialect"] {
+  const segments = all.filter((segment) => segment !== undefined);
   const legacy = segments.filter(({ checksumAlgorithm }) => checksumAlgorithm === 0).length;
   return legacy === 0 ? "wire" : legacy === segments.length ? "legacy" : "mixed";
 }

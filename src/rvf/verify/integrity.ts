@@ -2,7 +2,8 @@
 import { MicroVmError } from "../../errors.js";
 import { fold, hashRange, isUnset, sha3, shake256 } from "../hash.js";
 import { unsupported, type KernelHeader, type KernelLayout } from "../format/kernel.js";
-import { checkContent, type SegmentHeader } from "../format/segment.js";
+import { checkContent } from "../format/content-hash.js";
+import type { SegmentHeader } from "../format/segment.js";
 import type { Source } from "../source.js";
 
 export interface Finding {

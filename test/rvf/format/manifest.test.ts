@@ -44,7 +44,6 @@ describe("the newest manifest", () => {
     const report = await inspectRvf(files.file(bytes));
     expect(report).toMatchObject({ kernel: { segmentId: 1 }, segments: { vec: 1 } });
     expect(report.warnings).toEqual([
-      expect.stringMatching(/damaged at byte 2355; its newest manifest is at byte/),
       expect.stringMatching(/1 of the manifest's segments .* segment 3 \(vec\)/),
     ]);
   });
@@ -71,12 +70,21 @@ describe("the newest manifest", () => {
 
   test("is found past a torn write that a later one was appended to", async () => {
     const torn = (await rvf(manifest, vec(4000))).subarray(0, 1000);
-    const rest = await rvf(vec(100), witness);
-    const entries = [{ id: 1n, offset: torn.length, length: 100, type: 1 }];
+    const rest = await rvf(vec(5000), witness);
+    const entries = [{ id: 1n, offset: torn.length, length: 5000, type: 1 }];
     const end = await rvf({ manifest: { entries, epoch: 9 } });
     const report = await inspectRvf(files.file(Buffer.concat([torn, rest, end])));
     expect(report).toMatchObject({ epoch: 9, segments: { vec: 1 } });
     expect(report.warnings).toEqual([expect.stringMatching(/damaged at byte 128/)]);
+  });
+
+  test("is in doubt within a segment that the file ends in: the older one is not taken for it", async () => {
+    const torn = (await rvf(kernel(), manifest, vec(9000))).subarray(0, 3000);
+    const entries = [{ id: 1n, offset: torn.length, length: 100, type: 1 }];
+    const rest = Buffer.concat([await rvf(vec(100)), await rvf({ manifest: { entries } })]);
+    await expect(readKernel(files.file(Buffer.concat([torn, rest])))).rejects.toMatchObject(
+      refusal("RvfInvalid", /newest manifest, or data that looks like one/),
+    );
   });
 
   test("is the last whole one where only vectors are cut off, with a warning", async () => {
