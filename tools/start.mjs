@@ -17,6 +17,7 @@ const tasks = {
   appliance: "appliance.ts",
   lint: "lint.ts",
   build: "build.ts",
+  bench: "bench.ts",
 };
 
 /** Set by a signal: what runs is ended, and nothing further is started. */

@@ -1,0 +1,39 @@
+/** What every benchmark gives: series measured side by side in rounds, and the ratios that follow from them. */
+import type { PartName } from "../tools/setup/index.js";
+
+export interface Benchmark {
+  /** One line for a person: what is compared. */
+  title: string;
+  /** Real parts that have to be there before it starts. */
+  parts: PartName[];
+  /** Measures. Throws when a side gives a wrong answer: its time would mean nothing. */
+  run: (say: (line: string) => void) => Promise<Measured>;
+}
+
+export interface Measured {
+  /** What was measured and how, for who reads the numbers without the code. */
+  method: string[];
+  /** Packages whose speed was measured, by name. */
+  versions: Record<string, string>;
+  series: Series[];
+  ratios: Ratio[];
+}
+
+/** One quantity; sample i of every series of a benchmark comes from round i. */
+export interface Series {
+  name: string;
+  unit: "ms" | "MiB";
+  samples: number[];
+  /** A limit for the median. */
+  target?: Target;
+}
+
+/** The quotient of two series, taken round by round, so that a busy machine slows both halves of each quotient. */
+export interface Ratio {
+  name: string;
+  samples: number[];
+  target?: Target;
+}
+
+/** A target is told as met or missed and never fails the run: timings are the machine's as much as the code's. */
+export type Target = { atLeast: number } | { atMost: number };

@@ -1,0 +1,78 @@
+/** Shows a run as a table and keeps it as JSON. */
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import pc from "picocolors";
+import writeFileAtomic from "write-file-atomic";
+import { fromRepository } from "../tools/setup/repository.js";
+import type { Measured, Target } from "./benchmark.js";
+import type { Machine } from "./machine.js";
+import { meets, summarise } from "./statistics.js";
+
+export interface Run {
+  /** Of this file's form; it changes when a field changes its meaning. */
+  format: 1;
+  benchmark: string;
+  title: string;
+  /** When the run ended, ISO 8601. */
+  at: string;
+  machine: Machine;
+  measured: Measured;
+}
+
+/** Writes the run, each list of samples with its summary, to `.cache/bench/results/<benchmark>.json`; gives the path. */
+export async function writeRun(run: Run): Promise<string> {
+  const summarised = <T extends { samples: number[] }>(each: T) => ({ ...each, ...summarise(each.samples) });
+  const { series, ratios } = run.measured;
+  const measured = { ...run.measured, series: series.map(summarised), ratios: ratios.map(summarised) };
+  const path = fromRepository(`.cache/bench/results/${run.benchmark}.json`);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFileAtomic(path, `${JSON.stringify({ ...run, measured }, null, 2)}\n`);
+  return path;
+}
+
+/** The run as text for a terminal. */
+export function describeRun({ title, machine, measured }: Run): string {
+  const { cpu, cores, memoryGiB, os, node } = machine;
+  const versions = Object.entries(measured.versions).map(([name, version]) => `${name} ${version}`);
+  const quantities = measured.series.map((each) => row(each.name, each.samples, each.unit, each.target));
+  const ratios = measured.ratios.map((each) => row(each.name, each.samples, "x", each.target));
+  return [
+    pc.bold(title),
+    `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}, Node ${node}; ${versions.join(", ")}`,
+    ...measured.method,
+    "",
+    table([["", "median", "min .. max", "target"], ...quantities, [], ...ratios]),
+  ].join("\n");
+}
+
+function row(name: string, samples: number[], unit: string, target?: Target): string[] {
+  const { median, min, max } = summarise(samples);
+  return [
+    name,
+    `${digits(median)} ${unit}`,
+    `${digits(min)} .. ${digits(max)}`,
+    target ? verdict(median, target) : "",
+  ];
+}
+
+function verdict(median: number, target: Target): string {
+  const wanted = "atLeast" in target ? `at least ${target.atLeast}` : `at most ${target.atMost}`;
+  return `${wanted}: ${meets(median, target) ? "met" : "missed"}`;
+}
+
+/** Three significant digits, more only where they stand before the point. */
+const digits = (value: number): string =>
+  value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 0.1)))));
+
+/** Columns as wide as their widest cell; numbers to the right. */
+function table(rows: string[][]): string {
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, column) =>
+        column === 1 || column === 2 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join("  ")
+      .trimEnd();
+  return rows.map(line).join("\n");
+}
