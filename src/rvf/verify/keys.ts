@@ -1,11 +1,5 @@
 /** Ed25519 keys as people keep them: PEM files and hex. No error ever repeats what it was given. */
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  type PublicKeyInput,
-} from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { MicroVmError } from "../../errors.js";
 import { shake256 } from "../hash.js";
 
@@ -40,12 +34,21 @@ export function parsePrivateKey(text: string): KeyObject {
   return ed25519("private", () => createPrivateKey(text));
 }
 
-/** A new key pair as PEM texts: PKCS#8 without a passphrase, and SPKI. */
-export function generateKeyPair(): { privateKey: string; publicKey: string } {
-  return generateKeyPairSync("ed25519", {
+export interface KeyPair {
+  /** PKCS#8 without a passphrase, PEM. */
+  privateKey: string;
+  /** SPKI, PEM. */
+  publicKey: string;
+  /** See `fingerprint`. */
+  fingerprint: string;
+}
+
+export function generateKeyPair(): KeyPair {
+  const pair = generateKeyPairSync("ed25519", {
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
     publicKeyEncoding: { type: "spki", format: "pem" },
   });
+  return { ...pair, fingerprint: fingerprint(parsePublicKey(pair.publicKey)) };
 }
 
 export const publicKeyOf = (privateKey: KeyObject): KeyObject => createPublicKey(privateKey);
@@ -64,12 +67,8 @@ export function fingerprint(publicKey: KeyObject): string {
 const isHexKey = (text: string): boolean => /^[0-9a-f]{64}$/i.test(text.trim());
 
 function publicKeyFrom(hex: string): KeyObject {
-  const input: PublicKeyInput = {
-    key: Buffer.concat([SPKI_PREFIX, Buffer.from(hex, "hex")]),
-    format: "der",
-    type: "spki",
-  };
-  return createPublicKey(input);
+  const key = Buffer.concat([SPKI_PREFIX, Buffer.from(hex, "hex")]);
+  return createPublicKey({ key, format: "der", type: "spki" });
 }
 
 /** What a PEM says it is. Asked first, since Node makes a public key of a private one without a word. */
