@@ -12,6 +12,7 @@ export const errorCodes = {
   NoKernelSegment: "The RVF is intact but carries no kernel to boot.",
   KernelUnsupported: "The RVF carries a kernel in a form that cannot be booted here (named in the message).",
   KernelDamaged: "The kernel's bytes do not match the hashes stored with them.",
+  KernelUntrusted: "A signature is false, or hash or signature are not what `verification` demands.",
   KernelExtraction: "The kernel could not be taken out of the RVF.",
   TempFile: "A working file could not be made.",
   MemoryTooSmall: "`memoryMb` is below what the kernel asks for.",

@@ -3,14 +3,19 @@ import { Command, CommanderError } from "commander";
 import { MicroVmError } from "../errors.js";
 import { addCheck } from "./check.js";
 import { addDryRun } from "./dry-run.js";
+import { addEmbed } from "./embed.js";
+import { addExtract } from "./extract.js";
 import { addInspect } from "./inspect.js";
+import { addKeygen } from "./keygen.js";
 import { addLogs } from "./logs.js";
 import { addLs } from "./ls.js";
 import { reportFailure } from "./output.js";
 import { addQuery } from "./query.js";
 import { addRun } from "./run.js";
+import { addSign } from "./sign.js";
 import { addStatus } from "./status.js";
 import { addStop } from "./stop.js";
+import { addVerify } from "./verify.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -24,7 +29,22 @@ export async function microvm(args: string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: () => undefined });
-  for (const add of [addRun, addLs, addStatus, addLogs, addQuery, addStop, addCheck, addDryRun, addInspect])
+  for (const add of [
+    addRun,
+    addLs,
+    addStatus,
+    addLogs,
+    addQuery,
+    addStop,
+    addCheck,
+    addDryRun,
+    addInspect,
+    addVerify,
+    addExtract,
+    addEmbed,
+    addSign,
+    addKeygen,
+  ])
     add(program);
 
   try {

@@ -1,8 +1,9 @@
 /** The options that say what VM is wanted; `run` and `dry-run` share them. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { VmSpecInput } from "../launcher/index.js";
+import { addTrustOptions, trustFrom, type TrustOptions } from "./trust-options.js";
 
-export interface SpecOptions {
+export interface SpecOptions extends TrustOptions {
   memory?: number;
   vcpus?: number;
   port?: number;
@@ -21,7 +22,7 @@ export const wholeNumber = (text: string): number => {
 };
 
 export function addSpecOptions(command: Command): Command {
-  return command
+  return addTrustOptions(command)
     .option("-p, --port <port>", "host port of the HTTP API, 0 for a free one (default: 8080)", wholeNumber)
     .option("-m, --memory <MiB>", "guest memory (default: 128)", wholeNumber)
     .option("--vcpus <n>", "virtual CPUs (default: 1)", wholeNumber)
@@ -49,5 +50,6 @@ export function specFrom(file: string, options: SpecOptions): VmSpecInput {
     initramfsPath: options.initramfs,
     readyTimeoutSeconds: options.readyTimeout,
     extraArgs: options.extraArgs,
+    ...trustFrom(options),
   };
 }

@@ -6,9 +6,10 @@ import {
   extractImage,
   extractKernel,
   inspectImage,
-  inspectRvf,
+  inspectStore,
   readKernel,
-  type KernelReport,
+  type ImageReport,
+  type Kernel,
 } from "../rvf/index.js";
 import { acceleratorChoices, type AcceleratorChoice } from "./accelerator.js";
 import { kernelCmdline, portIn } from "./cmdline.js";
@@ -35,23 +36,27 @@ export interface Preparation {
 /** Checks everything, without writing anything: what a preview can know. Throws the error of what is missing or unfit. */
 export async function examine(spec: VmSpec): Promise<void> {
   if (spec.kernelPath === undefined) {
-    await fitting(spec, factsOfRvf(spec, await about("rvfPath", readKernel(spec.rvfPath))));
+    await fitting(spec, factsOfRvf(spec, await about("rvfPath", readKernel(spec.rvfPath, spec))));
   } else {
-    await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
-    await fitting(spec, factsOfFile(await about("kernelPath", inspectImage(spec.kernelPath))));
+    await about("rvfPath", inspectStore(spec.rvfPath));
+    await fitting(spec, factsOfFile(spec, (await about("kernelPath", inspectImage(spec.kernelPath))).image));
   }
 }
 
 /** The same, and extracts the kernel into the cache. */
 export async function prepare(spec: VmSpec): Promise<Preparation> {
   if (spec.kernelPath === undefined) {
-    const { report, ...files } = await about("rvfPath", extractKernel(spec.rvfPath));
-    return await preparation(spec, factsOfRvf(spec, report), files, report.warnings);
+    const { verification, trustedKeys } = spec;
+    const { kernel, ...files } = await about(
+      "rvfPath",
+      extractKernel(spec.rvfPath, { verification, trustedKeys }),
+    );
+    return await preparation(spec, factsOfRvf(spec, kernel), files, kernel.warnings);
   }
   // With a kernel of its own the RVF still has to be one: it becomes the guest's disk.
-  await about("rvfPath", inspectRvf(spec.rvfPath, { verify: false }));
-  const { report, ...files } = await about("kernelPath", extractImage(spec.kernelPath));
-  return await preparation(spec, factsOfFile(report), files, report.warnings);
+  await about("rvfPath", inspectStore(spec.rvfPath));
+  const { file, ...files } = await about("kernelPath", extractImage(spec.kernelPath));
+  return await preparation(spec, factsOfFile(spec, file.image), files, file.warnings);
 }
 
 type Files = Pick<Preparation["kernel"], "kernelPath" | "initramfsPath" | "sha256">;
@@ -91,20 +96,25 @@ async function fitting(
   return { qemu, accelerators };
 }
 
-function factsOfRvf(spec: VmSpec, report: KernelReport): KernelFacts {
-  const { minMemoryMb, cmdline, apiPort, integrity, requiresKvm } = report;
+function factsOfRvf(spec: VmSpec, { header, image, arch, cmdline, integrity }: Kernel): KernelFacts {
+  const { minMemoryMb, apiPort, flags } = header;
   if (spec.memoryMb < minMemoryMb) {
     const asked = `the kernel asks for ${minMemoryMb} MiB, memoryMb is ${spec.memoryMb}`;
     const hint = `Set memoryMb to ${minMemoryMb} or more.`;
     throw new MicroVmError("MemoryTooSmall", asked, { hint, property: "memoryMb" });
   }
-  assertBootable(report, "rvfPath");
+  assertBootable({ kind: image.kind, arch }, "rvfPath");
   const guestApiPort = portIn(cmdline) ?? (apiPort || DEFAULT_API_PORT);
-  return { arch: "x86_64", cmdline, integrity, requiresKvm, guestApiPort };
+  return { arch: "x86_64", cmdline, integrity, requiresKvm: flags.includes("REQUIRES_KVM"), guestApiPort };
 }
 
-function factsOfFile(report: Pick<KernelReport, "arch" | "imageKind">): KernelFacts {
-  assertBootable(report, "kernelPath");
+function factsOfFile({ verification }: VmSpec, image: ImageReport): KernelFacts {
+  if (verification !== "lenient") {
+    const what = `verification is "${verification}", but a kernel named by kernelPath carries nothing to verify`;
+    const hint = "Embed it into the RVF by `microvm embed`, or leave verification out.";
+    throw new MicroVmError("KernelUntrusted", what, { hint, property: "kernelPath" });
+  }
+  assertBootable(image, "kernelPath");
   return {
     arch: "x86_64",
     cmdline: "",
@@ -116,18 +126,14 @@ function factsOfFile(report: Pick<KernelReport, "arch" | "imageKind">): KernelFa
 
 /** What QEMU's microvm machine takes; anything else is refused, never guessed. */
 function assertBootable(
-  { arch, imageKind }: Pick<KernelReport, "arch" | "imageKind">,
+  { arch, kind }: Pick<ImageReport, "arch" | "kind">,
   property: "rvfPath" | "kernelPath",
 ): void {
-  if (arch === "x86_64" && (imageKind === "bzImage" || imageKind === "elf-pvh")) return;
-  throw new MicroVmError(
-    "KernelUnsupported",
-    `a kernel of kind ${imageKind} for ${arch} cannot be booted here`,
-    {
-      hint: "Embed an x86-64 bzImage, or an x86-64 vmlinux with a PVH note.",
-      property,
-    },
-  );
+  if (arch === "x86_64" && (kind === "bzImage" || kind === "elf-pvh")) return;
+  throw new MicroVmError("KernelUnsupported", `a kernel of kind ${kind} for ${arch} cannot be booted here`, {
+    hint: "Embed an x86-64 bzImage, or an x86-64 vmlinux with a PVH note.",
+    property,
+  });
 }
 
 async function assertFile(path: string, property: "initramfsPath"): Promise<void> {

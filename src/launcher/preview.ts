@@ -14,11 +14,17 @@ export interface PreviewOptions {
   owners: readonly Owner[];
 }
 
+/** What the check of the files depends on. */
+const examined = [
+  ...["rvfPath", "kernelPath", "initramfsPath", "verification", "trustedKeys"],
+  ...["memoryMb", "qemuBinary", "enableKvm"],
+] as (keyof VmSpec)[];
+
 /** Everything that would keep such a VM from starting on this host now, each with the input it is about. */
 export async function previewVm(spec: VmSpec, { unknown, owners }: PreviewOptions): Promise<MicroVmError[]> {
   const checks: Promise<void>[] = [];
   const known = (...keys: (keyof VmSpec)[]) => keys.every((key) => !unknown.has(key));
-  if (known("rvfPath", "kernelPath", "initramfsPath", "memoryMb", "qemuBinary", "enableKvm")) {
+  if (known(...examined)) {
     const givens = Object.entries(spec).filter(([key]) => !unknown.has(key as keyof VmSpec));
     checks.push(examine(parseSpec(Object.fromEntries(givens) as VmSpec)));
   }

@@ -1,7 +1,8 @@
 /** What a VM is asked to be: plain JSON, the same for the library, the command and the Pulumi provider. */
 import { resolve } from "node:path";
 import { z } from "zod";
-import { MicroVmError } from "../errors.js";
+import { MicroVmError, describeError } from "../errors.js";
+import { parsePublicKey } from "../rvf/index.js";
 
 const port = z.int().min(0).max(65535);
 const path = z.string().min(1, "must not be empty");
@@ -17,6 +18,14 @@ const extraArg = z
   .refine((arg) => !ownedOptions.some((name) => arg === `-${name}` || arg === `--${name}`), {
     error: (issue) => `${String(issue.input)} is up to the launcher and cannot be given`,
   });
+
+const publicKey = z.string().superRefine((text, context) => {
+  try {
+    parsePublicKey(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: describeError(error) });
+  }
+});
 
 /** The seed's LaunchConfig (rvf-launch 0.3.0) and its defaults, with the deadline that the seed takes in waitReady. */
 const vmSpecSchema = z.strictObject({
@@ -40,6 +49,10 @@ const vmSpecSchema = z.strictObject({
   kernelPath: path.optional(),
   /** Initramfs instead of the one behind the kernel. */
   initramfsPath: path.optional(),
+  /** What is demanded of the RVF's kernel; the last two refuse what "lenient" only warns of. */
+  verification: z.enum(["lenient", "strict", "signed"]).default("lenient"),
+  /** Ed25519 public keys whose signatures count, each as PEM text or 64 hex digits. */
+  trustedKeys: z.array(publicKey).default([]),
   /** How long the guest may take until it answers HTTP, in seconds. */
   readyTimeoutSeconds: z.number().positive().max(3600).default(60),
 });

@@ -26,6 +26,13 @@ export interface MicroVmArgs {
   kernelPath?: pulumi.Input<string | undefined>;
   /** An initramfs instead of the one behind the kernel. */
   initramfsPath?: pulumi.Input<string | undefined>;
+  /**
+   * What is demanded of the RVF's kernel. A hash or signature that is there must be true always. `lenient` warns of weak
+   * or missing ones, `strict` refuses them, `signed` demands a signature by one of `trustedKeys`. @default "lenient"
+   */
+  verification?: pulumi.Input<"lenient" | "strict" | "signed" | undefined>;
+  /** Ed25519 public keys whose signatures count, each as PEM text (`microvm keygen` writes one) or 64 hex digits. @default [] */
+  trustedKeys?: pulumi.Input<pulumi.Input<string>[] | undefined>;
   /** How long the guest may take until it answers HTTP, in seconds. @default 60 */
   readyTimeoutSeconds?: pulumi.Input<number | undefined>;
 }

@@ -1,20 +1,20 @@
 /** The hash functions found in RVF files, each over a stream of pieces, and the naming of the one that matches. */
 import { createHash } from "node:crypto";
-import { createCRC32, createXXHash128 } from "hash-wasm";
+import { crc32 } from "node:zlib";
+import { createXXHash128 } from "hash-wasm";
 import type { ByteRange, Source } from "./source.js";
 
 export interface Hasher {
-  update(piece: Uint8Array): void;
+  update(piece: Uint8Array): unknown;
   digest(): Buffer;
 }
 
-/** CRC-32 (IEEE, as zlib's) stored as four little-endian words: the checksum rotated left by 0, 8, 16 and 24 bits. */
-export async function crc32Rotations(): Promise<Hasher> {
-  const crc = (await createCRC32()).init();
+/** CRC-32 (IEEE, zlib's) stored as four little-endian words: the checksum rotated left by 0, 8, 16 and 24 bits. */
+export function crc32Rotations(): Hasher {
+  let value = 0;
   return {
-    update: (piece) => void crc.update(piece),
+    update: (piece) => (value = crc32(piece, value)),
     digest: () => {
-      const value = Buffer.from(crc.digest("binary")).readUInt32BE();
       const stored = Buffer.alloc(16);
       for (let word = 0; word < 4; word++) {
         const bits = 8 * word;
@@ -42,24 +42,6 @@ export function shake256(bits: 128 | 256): Hasher {
 
 export const sha3 = (): Hasher => createHash("sha3-256");
 export const sha256 = (): Hasher => createHash("sha256");
-
-/** The 32-byte fold that RVF writers store as image hash. Not a cryptographic hash: collisions are made at will. */
-export function fold(): Hasher {
-  const out = new Uint8Array(32);
-  let index = 0;
-  return {
-    update: (piece) => {
-      for (const byte of piece) {
-        const sum = ((out[index] ?? 0) + byte) & 0xff;
-        out[index] = sum;
-        const other = (index + 13) & 31;
-        out[other] = (out[other] ?? 0) + ((sum << 3) | (sum >> 5));
-        index = (index + 1) & 31;
-      }
-    },
-    digest: () => Buffer.from(out),
-  };
-}
 
 /** Reads the range once and gives every hasher's digest, by the hashers' names. */
 export async function hashRange<Name extends string>(

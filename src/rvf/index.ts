@@ -1,48 +1,56 @@
 /**
- * Reads RVF files: what a store holds, the kernel it carries, and that kernel's bytes copied out. A file is never
- * loaded whole and its vectors are never read; nothing here knows of QEMU or Pulumi.
+ * Reads RVF files: what a store holds, the kernel it carries, and that kernel's bytes copied out; and adds kernels to
+ * copies of them. A file is never loaded whole and its vectors are never read; nothing here knows of QEMU or Pulumi.
  */
-import { MicroVmError, type ErrorCode } from "../errors.js";
+import type { KeyObject } from "node:crypto";
+import { MicroVmError } from "../errors.js";
 import { kernelCacheDir } from "../paths.js";
-import { storeParts, type Extracted } from "./cache/extract.js";
-import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image/identify.js";
-import { json64, locateKernel, noKernel } from "./report.js";
-import type { Json64, KernelReport, LocatedKernel, ReadOptions } from "./report.js";
-import { typeName } from "./format/segment.js";
+import { extractInto, type Reading } from "./cache/extract.js";
+import { examineKernel, readPart, type ExaminedKernel, type Sinks } from "./examine.js";
+import { KERNEL_HEADER_BYTES } from "./format/kernel.js";
+import { SEGMENT_HEADER_BYTES } from "./format/segment.js";
+import { noKernel, openStore } from "./format/store.js";
+import { identifyImage, type Arch } from "./image/identify.js";
+import {
+  archOf,
+  imageIdentity,
+  integrityReport,
+  kernelReport,
+  segmentReports,
+  storeReport,
+  type ImageReport,
+  type KernelReport,
+  type RvfReport,
+  type StoreReport,
+} from "./report.js";
 import { withSource, type Source } from "./source.js";
-import { openStore, type Store } from "./format/store.js";
+import { fingerprint, parsePublicKey } from "./verify/keys.js";
+import { integrityInWords, judge, type Integrity, type Verification } from "./verify/policy.js";
 
-export type { Extracted } from "./cache/extract.js";
+export { extractToFiles, type WrittenFiles } from "./write/extract.js";
+export { embedKernel, type EmbedOptions, type EmbedReport } from "./write/embed.js";
+export { signKernel, type SignOptions, type SignReport } from "./write/sign.js";
+export { generateKeyPair, parsePublicKey } from "./verify/keys.js";
+export { verifyRvf, type Point, type VerifyReport } from "./verify/points.js";
 export type { Arch, ImageKind } from "./image/identify.js";
-export type { Json64, KernelReport, ReadOptions } from "./report.js";
+export type { Verdict, Verification } from "./verify/policy.js";
+export type * from "./report.js";
 
-/** What an RVF holds, as JSON-able data. */
-export interface RvfReport {
-  fileBytes: number;
-  dialect: Store["dialect"];
-  epoch: number;
-  dimension: number;
-  metric: string;
-  /** Vectors a query can find. */
-  vectorCount: Json64;
-  /** How many segments of each type the newest manifest names. */
-  segments: Record<string, number>;
-  kernel?: KernelReport;
-  /** Why there is a kernel segment but no `kernel`. */
-  kernelError?: { code: ErrorCode; message: string };
-  warnings: string[];
+export interface Trust {
+  /**
+   * What is demanded of the kernel. What is there must be true always; "lenient" warns of weak or missing hashes and
+   * unknown signers, "strict" refuses them, "signed" wants a signature by one of the trusted keys.
+   * @default "lenient"
+   */
+  verification?: Verification;
+  /**
+   * Ed25519 public keys, each as PEM text or 64 hex digits.
+   * @default []
+   */
+  trustedKeys?: readonly string[];
 }
 
-export interface ImageReport {
-  imageKind: ImageKind;
-  arch: Arch;
-  /** The file's size, an appended initramfs included. */
-  imageBytes: number;
-  initramfs?: { bytes: number; format: string };
-  warnings: string[];
-}
-
-export interface ExtractOptions {
+export interface ExtractOptions extends Trust {
   /**
    * Where the extracted files are kept.
    * @default kernelCacheDir()
@@ -50,106 +58,182 @@ export interface ExtractOptions {
   cacheDir?: string;
 }
 
+/** The newest kernel of an RVF, and how far it can be trusted. */
+export interface Kernel extends KernelReport {
+  /** By the image where its bytes tell, else by the header. */
+  arch: Arch;
+  /** What was checked, in words for a person. */
+  integrity: string;
+  warnings: string[];
+}
+
+export interface ExtractedFiles {
+  kernelPath: string;
+  initramfsPath?: string;
+  /** SHA-256 of the kernel file, hex. */
+  sha256: string;
+}
+
+/** What a plain kernel file is. */
+export interface ImageFile {
+  image: ImageReport;
+  initramfs: KernelReport["initramfs"];
+  warnings: string[];
+}
+
 /**
- * Describes a whole RVF. A kernel that cannot be used is told in `kernelError`, so that the rest can still be seen.
- * Throws RvfNotFound, RvfInvalid or Io.
+ * Describes a whole RVF. A kernel that cannot be told apart is named in `error`, so that the rest can still be seen; whether
+ * it is to be trusted stands in `integrity`. Throws RvfNotFound, RvfInvalid, Io, or InvalidArgument for a bad key.
  */
-export function inspectRvf(path: string, options: ReadOptions = {}): Promise<RvfReport> {
+export function inspectRvf(path: string, { trustedKeys = [] }: Trust = {}): Promise<RvfReport> {
+  const keys = trustedKeys.map(parsePublicKey);
   return withSource(path, "rvf", async (source) => {
     const store = await openStore(source);
-    const { manifest } = store;
-    const live = manifest.totalVectors - BigInt(manifest.deletedVectors);
-    return {
-      fileBytes: source.size,
-      dialect: store.dialect,
-      epoch: manifest.epoch,
-      dimension: manifest.dimension,
-      metric: manifest.metric,
-      vectorCount: json64(live > 0n ? live : 0n),
-      segments: countByType(manifest.directory.map(({ type }) => typeName(type))),
-      ...(await kernelOrError(source, store, options)),
-      warnings: store.warnings,
+    const base = {
+      file: path,
+      size: source.size,
+      segments: segmentReports(store),
+      store: storeReport(store),
     };
+    try {
+      const kernel = await examineKernel(source, store, keys);
+      if (!kernel) return { ...base, kernel: null, integrity: null, warnings: store.warnings };
+      return {
+        ...base,
+        kernel: kernelReport(kernel),
+        integrity: integrityReport(kernel.integrity),
+        warnings: [...store.warnings, ...warningsOf(kernel.integrity), ...kernel.warnings],
+      };
+    } catch (error) {
+      if (!(error instanceof MicroVmError) || !error.code.startsWith("Kernel")) throw error;
+      const { code, message } = error;
+      return { ...base, kernel: null, integrity: null, error: { code, message }, warnings: store.warnings };
+    }
   });
 }
 
-/**
- * The newest kernel of an RVF, hashed in passing. Throws RvfNotFound, RvfInvalid, NoKernelSegment, KernelUnsupported,
- * KernelDamaged or Io.
- */
-export function readKernel(path: string, options: ReadOptions = {}): Promise<KernelReport> {
-  return withSource(path, "rvf", async (source) => (await requireKernel(source, options)).report);
+/** What a damaged kernel is damaged by is a warning, too, where nobody is about to boot it. */
+function warningsOf(integrity: Integrity): string[] {
+  try {
+    return judge(integrity, "lenient");
+  } catch (error) {
+    return [(error as MicroVmError).message];
+  }
+}
+
+/** What a store holds, without a look at its kernel. Throws RvfNotFound, RvfInvalid or Io. */
+export function inspectStore(path: string): Promise<StoreReport> {
+  return withSource(path, "rvf", async (source) => storeReport(await openStore(source)));
 }
 
 /**
- * Verifies the newest kernel and copies it, and an initramfs appended to it, into the cache. Throws as `readKernel`
- * does, and TempFile or KernelExtraction where the cache cannot be written.
+ * The newest kernel of an RVF, read and judged. Throws RvfNotFound, RvfInvalid, NoKernelSegment, KernelUnsupported,
+ * KernelDamaged, KernelUntrusted, Io, or InvalidArgument for a bad key.
+ */
+export function readKernel(
+  path: string,
+  { verification = "lenient", trustedKeys = [] }: Trust = {},
+): Promise<Kernel> {
+  const keys = trustedKeys.map(parsePublicKey);
+  return withSource(path, "rvf", async (source) =>
+    judged((await readFacts(source, keys, verification)).facts, verification),
+  );
+}
+
+/**
+ * Verifies the newest kernel and copies it, and an initramfs appended to it, into the cache; a file that was read before
+ * and has not changed since is not read again. Throws as `readKernel` does, and TempFile or KernelExtraction where the
+ * cache cannot be written.
  */
 export function extractKernel(
   path: string,
-  { cacheDir = kernelCacheDir() }: ExtractOptions = {},
-): Promise<Extracted & { report: KernelReport }> {
+  { cacheDir = kernelCacheDir(), verification = "lenient", trustedKeys = [] }: ExtractOptions = {},
+): Promise<ExtractedFiles & { kernel: Kernel }> {
+  const keys = trustedKeys.map(parsePublicKey);
   return withSource(path, "rvf", async (source) => {
-    const { report, parts } = await requireKernel(source, {});
-    return { ...(await storeParts(source, parts, cacheDir)), report };
+    const circumstances = ["rvf", ...keys.map(fingerprint).sort()];
+    const { facts, ...files } = await extractInto<KernelFacts>(source, cacheDir, circumstances, (sinks) =>
+      readFacts(source, keys, verification, sinks),
+    );
+    return { ...files, sha256: facts.report.image.sha256, kernel: judged(facts, verification) };
   });
 }
 
 /** What a plain kernel file is. Throws InvalidArgument if it is missing or no regular file, Io if it is unreadable. */
-export function inspectImage(path: string): Promise<ImageReport> {
-  return withSource(path, "image", async (source) => imageReport(source, await partsOf(source)));
+export function inspectImage(path: string): Promise<ImageFile> {
+  return withSource(path, "image", async (source) => (await readImageFile(source)).facts);
 }
 
 /** Copies a plain kernel file, and an initramfs appended to it, into the cache as `extractKernel` does. */
 export function extractImage(
   path: string,
-  { cacheDir = kernelCacheDir() }: ExtractOptions = {},
-): Promise<Extracted & { report: ImageReport }> {
+  { cacheDir = kernelCacheDir() }: Pick<ExtractOptions, "cacheDir"> = {},
+): Promise<ExtractedFiles & { file: ImageFile }> {
   return withSource(path, "image", async (source) => {
-    const parts = await partsOf(source);
-    return { ...(await storeParts(source, parts, cacheDir)), report: imageReport(source, parts) };
+    const { facts, ...files } = await extractInto<ImageFile>(source, cacheDir, ["image"], (sinks) =>
+      readImageFile(source, sinks),
+    );
+    return { ...files, sha256: facts.image.sha256, file: facts };
   });
 }
 
-async function requireKernel(source: Source, options: ReadOptions): Promise<LocatedKernel> {
-  const store = await openStore(source);
-  const kernel = await locateKernel(source, store, options);
-  if (!kernel) throw noKernel(source, store);
+/** What is remembered of a kernel: all but the judgement, which depends on the policy. */
+interface KernelFacts {
+  report: KernelReport;
+  integrity: Integrity;
+  warnings: string[];
+}
+
+function judged({ report, integrity, warnings }: KernelFacts, verification: Verification): Kernel {
   return {
-    ...kernel,
-    report: { ...kernel.report, warnings: [...store.warnings, ...kernel.report.warnings] },
+    ...report,
+    arch: archOf(report),
+    integrity: integrityInWords(integrity),
+    warnings: [...judge(integrity, verification), ...warnings],
   };
 }
 
-async function kernelOrError(
+/** Reads the kernel and refuses it before anybody uses what went into the sinks. */
+async function readFacts(
   source: Source,
-  store: Store,
-  options: ReadOptions,
-): Promise<Pick<RvfReport, "kernel" | "kernelError">> {
-  try {
-    const kernel = await locateKernel(source, store, options);
-    return kernel ? { kernel: kernel.report } : {};
-  } catch (error) {
-    if (!(error instanceof MicroVmError) || error.code === "Io") throw error;
-    return { kernelError: { code: error.code, message: error.message } };
-  }
-}
-
-function countByType(types: string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const type of types) counts[type] = (counts[type] ?? 0) + 1;
-  return counts;
-}
-
-const partsOf = (source: Source): Promise<ImageParts> =>
-  identifyImage(source, { start: 0, length: source.size });
-
-function imageReport(source: Source, { imageKind, arch, initramfs, warnings }: ImageParts): ImageReport {
+  keys: readonly KeyObject[],
+  verification: Verification,
+  sinks?: Sinks,
+): Promise<Reading<KernelFacts>> {
+  const store = await openStore(source);
+  const examined = await examineKernel(source, store, keys, sinks);
+  if (!examined) throw noKernel(source, store);
+  judge(examined.integrity, verification);
   return {
-    imageKind,
-    arch,
-    imageBytes: source.size,
-    ...(initramfs && { initramfs: { bytes: initramfs.length, format: initramfs.format } }),
-    warnings,
+    facts: {
+      report: kernelReport(examined),
+      integrity: examined.integrity,
+      warnings: [...store.warnings, ...examined.warnings],
+    },
+    ...partsOf(examined),
+    probe: { start: examined.segment.offset, length: SEGMENT_HEADER_BYTES + KERNEL_HEADER_BYTES },
+    vouched: examined.integrity.image.outcome === "match",
+  };
+}
+
+const partsOf = ({ kernel, initramfs }: ExaminedKernel): Pick<ExaminedKernel, "kernel" | "initramfs"> => ({
+  kernel,
+  ...(initramfs && { initramfs }),
+});
+
+async function readImageFile(source: Source, sinks: Sinks = {}): Promise<Reading<ImageFile>> {
+  const parts = await identifyImage(source, { start: 0, length: source.size });
+  const kernel = await readPart(source, parts.kernel, undefined, sinks.kernel);
+  const initramfs = parts.initramfs && (await readPart(source, parts.initramfs, undefined, sinks.initramfs));
+  return {
+    facts: {
+      image: { ...imageIdentity(parts), ...kernel },
+      initramfs: initramfs ? { ...initramfs, format: parts.initramfs?.format ?? "" } : null,
+      warnings: parts.warnings,
+    },
+    kernel,
+    ...(initramfs && { initramfs }),
+    probe: { start: 0, length: Math.min(SEGMENT_HEADER_BYTES, source.size) },
+    vouched: false,
   };
 }

@@ -1,19 +1,13 @@
-/** Puts together what there is to say about the kernel of an RVF. */
-import { MicroVmError } from "../errors.js";
-import { readCmdline } from "./format/cmdline.js";
-import { identifyImage, type Arch, type ImageKind, type ImageParts } from "./image/identify.js";
-import { damaged, verifyImage, verifySegment, type Finding } from "./verify/integrity.js";
-import {
-  KERNEL_HEADER_BYTES,
-  fittingLayouts,
-  newestKernel,
-  parseKernelHeader,
-  unsupported,
-} from "./format/kernel.js";
-import type { KernelHeader, KernelLayout } from "./format/kernel.js";
-import type { SegmentHeader } from "./format/segment.js";
-import type { Source } from "./source.js";
+/** What there is to say about an RVF, as a JSON-able document. Its fields are stable; docs/rvf.md lists them. */
+import type { ErrorCode } from "../errors.js";
+import type { ExaminedKernel, PartDigest } from "./examine.js";
+import type { Compression } from "./format/kernel.js";
+import type { KernelLayout } from "./format/layout.js";
+import { typeName, type SegmentHeader } from "./format/segment.js";
 import type { Store } from "./format/store.js";
+import { isUnset } from "./hash.js";
+import type { Arch, ImageKind, ImageParts } from "./image/identify.js";
+import { verdictOf, type Integrity, type Verdict } from "./verify/policy.js";
 
 /** A 64-bit number of the file: a decimal string where a JSON number would lose digits (2^53 and above). */
 export type Json64 = number | string;
@@ -21,148 +15,177 @@ export type Json64 = number | string;
 export const json64 = (value: bigint): Json64 =>
   value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value.toString();
 
-/** The newest kernel of an RVF, as JSON-able data. */
-export interface KernelReport {
-  segmentId: Json64;
-  layout: KernelLayout["name"];
-  imageKind: ImageKind;
-  /** The image as embedded, an appended initramfs included. */
-  imageBytes: number;
-  archByHeader: string;
-  archByImage: Arch;
-  /** By the image where its bytes tell, else by the header. */
-  arch: Arch;
-  kernelType: string;
-  /** Names of the header's flags. */
-  flags: string[];
-  requiresKvm: boolean;
-  /** The kernel's own command line, empty if there is none. */
-  cmdline: string;
-  /** Guest port of the HTTP API; 0 if the header names none. */
-  apiPort: number;
-  apiTransport: string;
-  /** Least memory the kernel asks for, MiB; 0 if it does not say. */
-  minMemoryMb: number;
-  /** vCPUs the kernel asks for; 0 if it does not say. */
-  vcpus: number;
-  initramfs?: { bytes: number; format: string };
-  /** What was checked and how far it can be trusted, in words. */
-  integrity: string;
+export interface RvfReport {
+  file: string;
+  /** Bytes. */
+  size: number;
+  /** What the newest manifest names, the manifest itself, and what follows it, in the file's order. */
+  segments: SegmentReport[];
+  store: StoreReport;
+  /** The newest kernel; null if there is none, or none that can be told apart (then see `error`). */
+  kernel: KernelReport | null;
+  /** Null without a kernel. */
+  integrity: IntegrityReport | null;
+  /** Why a kernel that is there could not be read. */
+  error?: { code: ErrorCode; message: string };
   warnings: string[];
 }
 
-export interface ReadOptions {
-  /**
-   * Hash the kernel against what the file says of it.
-   * @default true
-   */
-  verify?: boolean;
+export interface SegmentReport {
+  id: Json64;
+  type: string;
+  /** Of the header, in bytes. */
+  offset: number;
+  /** Of the payload, in bytes. */
+  length: number;
+  /** The content hash in hex; null where none is set. */
+  hash: string | null;
 }
 
-/** A kernel with where its bytes are, for extraction. */
-export interface LocatedKernel {
-  report: KernelReport;
-  parts: ImageParts;
+export interface StoreReport {
+  dimension: number;
+  /** Vectors that a query can find. */
+  vectors: Json64;
+  epoch: number;
+  metric: string;
+  /** How segments are laid out: "wire" on 64-byte boundaries, "legacy" without padding, "mixed". */
+  dialect: Store["dialect"];
 }
 
-/** Finds, checks and describes the newest kernel; undefined if the store has none. An older one is never taken. */
-export async function locateKernel(
-  source: Source,
-  store: Store,
-  { verify = true }: ReadOptions,
-): Promise<LocatedKernel | undefined> {
-  const index = newestKernel(store.manifest.directory);
-  const entry = store.manifest.directory[index];
-  if (!entry) return undefined;
-  const segment = store.segments[index];
-  if (!segment)
-    throw damaged(`the manifest names segment ${entry.id} at byte ${entry.offset}, which is not there`);
-  if (segment.flags & 1 || segment.compression !== 0) throw unsupported("its segment is compressed");
-  if (segment.flags & 2) throw unsupported("its segment is encrypted");
-
-  const unverified: Finding = { words: "not checked", warnings: [] };
-  const segmentFinding = verify ? await verifySegment(source, segment) : unverified;
-  const header = await readHeader(source, segment);
-  const layouts = fittingLayouts(header, segment.payload);
-  const [first, ...others] = layouts;
-  if (!first) throw damaged("its sizes do not add up to any known layout");
-  const found = verify
-    ? await verifyImage(source, header, [first, ...others])
-    : { layout: first, ...unverified };
-  const { image, cmdline, signed, name: layout } = found.layout;
-  if (image.length === 0) throw damaged("its image is empty");
-
-  const parts = await identifyImage(source, image);
-  const archByHeader = header.arch;
-  const report: KernelReport = {
-    segmentId: json64(segment.id),
-    layout,
-    imageKind: parts.imageKind,
-    imageBytes: image.length,
-    archByHeader,
-    archByImage: parts.arch,
-    arch: parts.arch === "unknown" ? knownArch(archByHeader) : parts.arch,
-    kernelType: header.kernelType,
-    flags: header.flags,
-    requiresKvm: header.flags.includes("REQUIRES_KVM"),
-    cmdline: await readCmdline(source, cmdline),
-    apiPort: header.apiPort,
-    apiTransport: header.apiTransport,
-    minMemoryMb: header.minMemoryMb,
-    vcpus: header.vcpus,
-    ...(parts.initramfs && { initramfs: { bytes: parts.initramfs.length, format: parts.initramfs.format } }),
-    integrity: verify ? `${segmentFinding.words}; ${found.words}` : "not checked",
-    warnings: [
-      ...segmentFinding.warnings,
-      ...found.warnings,
-      ...(signed ? ["The kernel carries a signature, which was not checked."] : []),
-      ...contradictions(header, parts),
-      ...parts.warnings,
-    ],
+export interface KernelReport {
+  segmentId: Json64;
+  layout: KernelLayout["name"];
+  /** The kernel without an initramfs behind it. */
+  image: ImageReport;
+  header: {
+    arch: string;
+    type: string;
+    /** Names of the flags that are set. */
+    flags: string[];
+    apiTransport: string;
+    /** Guest port of the API; 0 if the header names none. */
+    apiPort: number;
+    /** 0 if the header does not say. */
+    minMemoryMb: number;
+    /** 0 if the header does not say. */
+    vcpus: number;
+    entryPoint: Json64;
+    /** Hex; null where none is set. */
+    buildId: string | null;
+    buildTimestamp: Json64;
   };
-  return { report, parts };
+  /** The kernel's own command line, empty if there is none. */
+  cmdline: string;
+  compression: Compression;
+  initramfs: (PartDigest & { format: string }) | null;
+  binding: {
+    version: number;
+    minRuntimeVersion: number;
+    manifestRootHash: string;
+    policyHash: string;
+  } | null;
 }
 
-async function readHeader(source: Source, { payload }: SegmentHeader): Promise<KernelHeader> {
-  if (payload.length < KERNEL_HEADER_BYTES) throw damaged("its segment is shorter than a kernel header");
-  return parseKernelHeader(await source.at(payload.start, KERNEL_HEADER_BYTES));
+export interface ImageReport extends PartDigest {
+  kind: ImageKind;
+  arch: Arch;
 }
 
-const knownArch = (name: string): Arch =>
-  name === "x86_64" || name === "aarch64" || name === "riscv64" ? name : "unknown";
-
-const linuxOnly: ReadonlySet<ImageKind> = new Set(["bzImage", "arm64-image", "riscv-image"]);
-
-/** Where header and image say different things. `rvf embed-kernel` writes such headers; the image is believed. */
-function contradictions(
-  { arch, kernelType, flags }: KernelHeader,
-  { arch: real, imageKind }: ImageParts,
-): string[] {
-  const found: string[] = [];
-  if (real !== "unknown" && arch !== real && arch !== "universal")
-    found.push(`The header says the kernel is for ${arch}, the image is for ${real}: the image is believed.`);
-  if (kernelType === "hermit" && linuxOnly.has(imageKind))
-    found.push(`The header says the kernel is of type hermit, the image is a Linux ${imageKind}.`);
-  if (flags.includes("REQUIRES_TEE"))
-    found.push("The header has REQUIRES_TEE, which `rvf embed-kernel` sets as a placeholder: it is ignored.");
-  return found;
+/** For each check "NAME matches", "mismatch", "absent" or, for signatures, its outcome; and the sum in one word. */
+export interface IntegrityReport {
+  segment: string;
+  image: string;
+  signature: string;
+  verdict: Verdict;
 }
 
-/** The error for a store without a kernel, with how to get one in. */
-export function noKernel(source: Source, { cutShort, warnings }: Store): MicroVmError {
-  if (cutShort)
-    return new MicroVmError(
-      "RvfInvalid",
-      `"${source.path}" is cut short, and what is left holds no kernel.`,
-      {
-        property: "rvfPath",
-        evidence: warnings.join("\n"),
-        hint: "Copy or write the file again.",
-      },
-    );
-  return new MicroVmError("NoKernelSegment", `"${source.path}" carries no kernel to boot.`, {
-    property: "rvfPath",
-    hint: `Embed one: rvf embed-kernel ${source.path} --prebuilt --image-path IMAGE (or name one as kernelPath).`,
-    ...(warnings.length > 0 && { evidence: warnings.join("\n") }),
-  });
+export const storeReport = ({ manifest, dialect }: Store): StoreReport => {
+  const live = manifest.totalVectors - BigInt(manifest.deletedVectors);
+  return {
+    dimension: manifest.dimension,
+    vectors: json64(live > 0n ? live : 0n),
+    epoch: manifest.epoch,
+    metric: manifest.metric,
+    dialect,
+  };
+};
+
+export function segmentReports({ manifest, segments, tail }: Store): SegmentReport[] {
+  return [...segments, manifest.segment, ...tail]
+    .filter((segment) => segment !== undefined)
+    .sort((one, other) => one.offset - other.offset)
+    .map(segmentReport);
+}
+
+const segmentReport = ({ id, type, offset, payload, contentHash }: SegmentHeader): SegmentReport => ({
+  id: json64(id),
+  type: typeName(type),
+  offset,
+  length: payload.length,
+  hash: isUnset(contentHash) ? null : contentHash.toString("hex"),
+});
+
+export function kernelReport(examined: ExaminedKernel): KernelReport {
+  const { segment, header, layout, binding, cmdline, parts, kernel, initramfs } = examined;
+  return {
+    segmentId: json64(segment.id),
+    layout: layout.name,
+    image: { ...imageIdentity(parts), ...kernel },
+    header: {
+      arch: header.arch,
+      type: header.kernelType,
+      flags: header.flags,
+      apiTransport: header.apiTransport,
+      apiPort: header.apiPort,
+      minMemoryMb: header.minMemoryMb,
+      vcpus: header.vcpus,
+      entryPoint: json64(header.entryPoint),
+      buildId: isUnset(header.buildId) ? null : header.buildId.toString("hex"),
+      buildTimestamp: json64(header.buildTimestamp),
+    },
+    cmdline,
+    compression: header.compression,
+    initramfs: initramfs ? { ...initramfs, format: parts.initramfs?.format ?? "" } : null,
+    binding: binding
+      ? {
+          version: binding.version,
+          minRuntimeVersion: binding.minRuntimeVersion,
+          manifestRootHash: binding.manifestRootHash,
+          policyHash: binding.policyHash,
+        }
+      : null,
+  };
+}
+
+export const imageIdentity = ({ imageKind, arch }: ImageParts): { kind: ImageKind; arch: Arch } => ({
+  kind: imageKind,
+  arch,
+});
+
+/** By the image where its bytes tell, else by the header. */
+export function archOf({ image, header }: Pick<KernelReport, "image" | "header">): Arch {
+  if (image.arch !== "unknown") return image.arch;
+  const { arch } = header;
+  return arch === "x86_64" || arch === "aarch64" || arch === "riscv64" ? arch : "unknown";
+}
+
+export function integrityReport(integrity: Integrity): IntegrityReport {
+  const { segment, image, signature } = integrity;
+  return {
+    segment: checkInWord(segment),
+    image: checkInWord(image),
+    signature: signature.outcome,
+    verdict: verdictOf(integrity),
+  };
+}
+
+function checkInWord(check: { outcome: string; algorithm?: string }): string {
+  switch (check.outcome) {
+    case "match":
+      return `${check.algorithm} matches`;
+    case "unset":
+      return "absent";
+    default:
+      return check.outcome;
+  }
 }

@@ -27,6 +27,12 @@ export interface Source {
   reader(): ReadAt;
   /** A range in pieces. A piece is overwritten by the next one: use it before asking on. */
   stream(range: ByteRange): AsyncGenerator<Buffer>;
+  /** Which file this is and in what state, as far as the file system tells. */
+  readonly identity: {
+    key: string;
+    /** When the inode last changed, in ms since 1970. Nobody can set it. */
+    changedMs: number;
+  };
   /** Whether the file's length or modification time is another one than when it was opened. */
   changed(): Promise<boolean>;
 }
@@ -105,7 +111,8 @@ function openError(error: unknown, path: string, subject: Subject): MicroVmError
   });
 }
 
-async function sourceOf(handle: FileHandle, path: string, subject: Subject): Promise<Source> {
+/** Reads from a file that is open already; `path` and `subject` are for the words of errors. */
+export async function sourceOf(handle: FileHandle, path: string, subject: Subject): Promise<Source> {
   const { name, property, invalid } = subjects[subject];
   const opened = await handle.stat({ bigint: true });
   const size = Number(opened.size);
@@ -136,7 +143,7 @@ async function sourceOf(handle: FileHandle, path: string, subject: Subject): Pro
     return async (start, length) => {
       let { start: from, bytes } = window;
       if (start < from || start + length > from + bytes.length) {
-        bytes = await fill(Buffer.alloc(Math.max(WINDOW, length)), start);
+        bytes = await fill(Buffer.alloc(Math.max(length, Math.min(WINDOW, size - start))), start);
         from = start;
         window = { start, bytes };
       }
@@ -144,9 +151,11 @@ async function sourceOf(handle: FileHandle, path: string, subject: Subject): Pro
     };
   };
 
+  const { dev, ino, mtimeNs, ctimeNs, ctimeMs } = opened;
   return {
     path,
     size,
+    identity: { key: [dev, ino, opened.size, mtimeNs, ctimeNs].join(":"), changedMs: Number(ctimeMs) },
     at: reader(),
     reader,
     async *stream({ start, length }) {

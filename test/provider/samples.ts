@@ -10,6 +10,8 @@ export const sampleInputs: Inputs = {
   apiPort: 8080,
   enableKvm: true,
   extraArgs: [],
+  verification: "lenient",
+  trustedKeys: [],
   readyTimeoutSeconds: 60,
   owner: { project: "project", stack: "stack", resource: "db" },
   contentFingerprint: "f00d",

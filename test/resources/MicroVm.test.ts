@@ -49,6 +49,8 @@ const args: Required<MicroVmArgs> = {
   extraArgs: ["-name", "db"],
   kernelPath: "./bzImage",
   initramfsPath: "./initramfs",
+  verification: "strict",
+  trustedKeys: [],
   readyTimeoutSeconds: 90,
 };
 

@@ -140,8 +140,29 @@ export interface KernelSpec {
   cmdline?: string | Buffer;
   layout?: "image-cmdline" | "binding-cmdline-image" | "adr030" | "adr030-signed";
   imageHash?: Buffer;
+  /** The 128 bytes of a KernelBinding. */
+  binding?: Buffer;
+  /** Signs what ADR-030 says is signed; without it the signature is false. */
+  sign?: (message: Buffer) => Buffer;
   /** Changes the finished 128-byte header. */
   header?: (bytes: Buffer) => unknown;
+}
+
+/** A well-formed KernelBinding. */
+export function binding(): Buffer {
+  const bytes = Buffer.alloc(128);
+  bytes.fill(0xaa, 0, 0x20).fill(0xbb, 0x20, 0x40);
+  bytes.writeUInt16LE(1, 0x40);
+  return bytes;
+}
+
+/** A SignatureFooter of an Ed25519 signature. */
+export function signatureFooter(signature: Buffer = Buffer.alloc(64, 3)): Buffer {
+  const footer = Buffer.alloc(72);
+  footer.writeUInt16LE(64, 2);
+  signature.copy(footer, 4);
+  footer.writeUInt32LE(72, 68);
+  return footer;
 }
 
 /** A kernel segment as rvf-runtime writes it, or in one of the other layouts. */
@@ -164,9 +185,14 @@ export function kernel(spec: KernelSpec = {}): SegmentSpec {
   cmdline.copy(terminated);
   const payload = {
     "image-cmdline": [header, image, cmdline],
-    "binding-cmdline-image": [header, Buffer.alloc(128, 1), cmdline, image],
+    "binding-cmdline-image": [header, spec.binding ?? binding(), cmdline, image],
     adr030: [header, terminated, image],
-    "adr030-signed": [header, terminated, image, Buffer.alloc(72, 3)],
+    "adr030-signed": [
+      header,
+      terminated,
+      image,
+      signatureFooter(spec.sign?.(Buffer.concat([header, cmdline, image]))),
+    ],
   }[layout];
   return { type: 0x0e, payload: Buffer.concat(payload) };
 }

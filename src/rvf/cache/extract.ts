@@ -1,120 +1,96 @@
-/** Copies kernels and initramfs images out of a file into a cache where each stands under its SHA-256. */
-import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
+/** Takes a kernel and its initramfs out of a file into the cache, or finds that they are there. */
+import { MicroVmError } from "../../errors.js";
+import type { PartDigest, Sinks } from "../examine.js";
+import type { ByteRange, Source } from "../source.js";
+import { isIntact, startDraft, type Draft } from "./entry.js";
+import { recall, remember, type Circumstances, type Known } from "./known.js";
 import { join } from "node:path";
-import { MicroVmError, systemErrorCode, type ErrorCode } from "../../errors.js";
-import { hashRange, sha256 } from "../hash.js";
-import type { ImageParts } from "../image/identify.js";
-import { withSource, type ByteRange, type Source } from "../source.js";
 
-export interface Extracted {
-  kernelPath: string;
-  initramfsPath?: string;
-  /** SHA-256 of the kernel file, hex. */
-  sha256: string;
+/** What reading a file gives. */
+export interface Reading<Facts> {
+  facts: Facts;
+  kernel: PartDigest;
+  initramfs?: PartDigest;
+  /** The headers that tell this reading from another one. */
+  probe: ByteRange;
+  /** Whether a hash in the file vouches for the bytes that went into the sinks. */
+  vouched: boolean;
 }
 
-/** Stores the parts of an image; throws TempFile or KernelExtraction and then leaves no half file behind. */
-export async function storeParts(source: Source, parts: ImageParts, cacheDir: string): Promise<Extracted> {
-  await attempt("TempFile", `The cache directory "${cacheDir}" cannot be made`, () =>
-    mkdir(cacheDir, { recursive: true, mode: 0o700 }),
-  );
-  const kernel = await storeRange(source, parts.kernel, cacheDir);
-  const initramfs = parts.initramfs && (await storeRange(source, parts.initramfs, cacheDir));
-  if (await source.changed()) throw changedMeanwhile(source);
-  return {
-    kernelPath: kernel.path,
-    sha256: kernel.sha256,
-    ...(initramfs && { initramfsPath: initramfs.path }),
-  };
-}
-
-async function storeRange(
+/**
+ * Lets `read` copy the parts into the cache, which holds them under their SHA-256 afterwards; a file known from before is
+ * not read again. Throws TempFile or KernelExtraction where the cache cannot be written, and what `read` throws; then
+ * there is no half file.
+ */
+export async function extractInto<Facts>(
   source: Source,
-  range: ByteRange,
   cacheDir: string,
-): Promise<{ path: string; sha256: string }> {
-  const digest = (await digestOf(source, range)).toString("hex");
-  const path = join(cacheDir, digest);
-  if (!(await holds(path, range.length, digest))) await writeWhole(source, range, path, digest);
-  return { path, sha256: digest };
-}
+  circumstances: Circumstances,
+  read: (sinks: Sinks) => Promise<Reading<Facts>>,
+): Promise<Known<Facts>> {
+  const known = await recall<Facts>(source, cacheDir, circumstances);
+  if (known) return known;
 
-const digestOf = async (source: Source, range: ByteRange): Promise<Buffer> =>
-  (await hashRange(source, range, { digest: sha256() })).digest;
-
-/** Whether the cache's entry is what its name says. Hashing it costs less than booting a damaged kernel. */
-async function holds(path: string, length: number, digest: string): Promise<boolean> {
+  const drafts = new Drafts(cacheDir);
   try {
-    return await withSource(path, "image", async (entry) => {
-      if (entry.size !== length) return false;
-      return (await digestOf(entry, { start: 0, length })).toString("hex") === digest;
-    });
-  } catch {
-    return false; // Missing or unreadable: it is written anew.
-  }
-}
-
-/** The name `path` appears with all its bytes on disk or not at all, also when several processes write it at once. */
-async function writeWhole(source: Source, range: ByteRange, path: string, digest: string): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`;
-  const file = await attempt("TempFile", `The file "${partial}" cannot be made`, () =>
-    open(partial, "wx", 0o600),
-  );
-  try {
-    const written = await copyInto(file, source, range);
-    if (written !== digest) throw changedMeanwhile(source);
-    await attempt("KernelExtraction", `The file "${path}" cannot be put in place`, () =>
-      rename(partial, path),
-    );
-  } catch (error) {
-    await rm(partial, { force: true }).catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Copies the range, waits until it is on disk, and gives the SHA-256 of what was written. */
-async function copyInto(file: FileHandle, source: Source, range: ByteRange): Promise<string> {
-  const hasher = sha256();
-  const write = (action: () => Promise<void>): Promise<void> =>
-    attempt("KernelExtraction", "The kernel cannot be written to the cache", action);
-  try {
-    for await (const piece of source.stream(range)) {
-      hasher.update(piece);
-      await write(() => file.writeFile(piece));
-    }
-    await write(() => file.sync());
+    const reading = await read({ kernel: drafts.sink("kernel"), initramfs: drafts.sink("initramfs") });
+    // What a hash vouched for while it was copied is whole, even where somebody appends to the file meanwhile.
+    if ((await source.changed()) && !reading.vouched) throw changedMeanwhile(source);
+    const kernelPath = await drafts.keep("kernel", reading.kernel);
+    const initramfsPath = reading.initramfs && (await drafts.keep("initramfs", reading.initramfs));
+    if (!(await source.changed())) await remember(source, cacheDir, circumstances, reading);
+    return { facts: reading.facts, kernelPath, ...(initramfsPath !== undefined && { initramfsPath }) };
   } finally {
-    await file.close();
+    await drafts.dropRest();
   }
-  return hasher.digest().toString("hex");
+}
+
+type Part = "kernel" | "initramfs";
+
+/** The drafts of one extraction, each begun with its first bytes. */
+class Drafts {
+  readonly #cacheDir: string;
+  readonly #open = new Map<Part, Draft>();
+  /** Why nothing can be written; the entries may be there all the same. */
+  #unwritable: unknown;
+
+  constructor(cacheDir: string) {
+    this.#cacheDir = cacheDir;
+  }
+
+  sink(part: Part): (piece: Buffer) => Promise<void> {
+    return async (piece) => {
+      if (this.#unwritable) return;
+      const draft = this.#open.get(part) ?? (await this.#start(part));
+      await draft?.write(piece);
+    };
+  }
+
+  async #start(part: Part): Promise<Draft | undefined> {
+    try {
+      const draft = await startDraft(this.#cacheDir);
+      this.#open.set(part, draft);
+      return draft;
+    } catch (error) {
+      this.#unwritable = error;
+      return undefined;
+    }
+  }
+
+  async keep(part: Part, digest: PartDigest): Promise<string> {
+    const draft = this.#open.get(part);
+    if (draft) return await draft.keep(digest);
+    const path = join(this.#cacheDir, digest.sha256);
+    if (await isIntact(path, digest)) return path;
+    throw this.#unwritable;
+  }
+
+  async dropRest(): Promise<void> {
+    for (const draft of this.#open.values()) await draft.drop();
+  }
 }
 
 const changedMeanwhile = (source: Source): MicroVmError =>
-  new MicroVmError("KernelExtraction", `"${source.path}" was changed while it was being read.`);
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EROFS: "the file system is read-only",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EFBIG: "the file would be larger than allowed",
-  ENOTDIR: "a part of its path is not a directory",
-  // What Node says of making a folder on a read-only file system.
-  ENOENT: "nothing can be made there; the file system may be read-only",
-  EEXIST: "something else is at its place",
-};
-
-async function attempt<T>(code: ErrorCode, what: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    const system = systemErrorCode(error);
-    const reason = (system && reasons[system]) ?? String(error);
-    throw new MicroVmError(code, `${what}: ${reason}.`, {
-      cause: error,
-      hint: "Free some space, or set MICROVM_CACHE_DIR to a directory on another disk.",
-    });
-  }
-}
+  new MicroVmError("KernelExtraction", `"${source.path}" was changed while it was being read.`, {
+    hint: "Try again when nobody writes to it.",
+  });

@@ -4,7 +4,7 @@ import { unsupported } from "./kernel.js";
 import type { ByteRange, Source } from "../source.js";
 
 /** Linux's COMMAND_LINE_SIZE on x86-64 and arm64, less the NUL at its end. */
-const MAX_CMDLINE_BYTES = 2047;
+export const MAX_CMDLINE_BYTES = 2047;
 
 /** Reads a command line; throws KernelUnsupported naming what a kernel or QEMU would trip over. */
 export async function readCmdline(source: Source, range: ByteRange): Promise<string> {

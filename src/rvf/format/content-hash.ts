@@ -13,24 +13,26 @@ export interface ContentCheck {
 export async function checkContent(source: Source, segment: SegmentHeader): Promise<ContentCheck> {
   const { payload, contentHash, checksumAlgorithm } = segment;
   if (isUnset(contentHash)) return { outcome: "unset", algorithm: "none" };
-  const candidates = await hashersOf(checksumAlgorithm);
-  if (!candidates) return { outcome: "unknown", algorithm: `number ${checksumAlgorithm}` };
-  const digests = Object.entries(await hashRange(source, payload, candidates));
-  const match = digests.find(([, digest]) => digest.equals(contentHash));
-  if (match) return { outcome: "match", algorithm: match[0] };
-  return { outcome: "mismatch", algorithm: digests.map(([name]) => name).join(" or ") };
+  const names = algorithms[checksumAlgorithm];
+  if (!names) return { outcome: "unknown", algorithm: `number ${checksumAlgorithm}` };
+  for (const name of names) {
+    const { digest } = await hashRange(source, payload, { digest: await hashers[name]() });
+    if (digest.equals(contentHash)) return { outcome: "match", algorithm: name };
+  }
+  return { outcome: "mismatch", algorithm: names.join(" or ") };
 }
 
+type Algorithm = "CRC32" | "XXH3-128" | "SHAKE-256-128";
+
+const hashers: Record<Algorithm, () => Hasher | Promise<Hasher>> = {
+  CRC32: crc32Rotations,
+  "XXH3-128": xxh3,
+  "SHAKE-256-128": () => shake256(128),
+};
+
 /** What a checksum algorithm of the header can mean: writers of the legacy dialect and of rvf-wire share the 0. */
-async function hashersOf(algorithm: number): Promise<Record<string, Hasher> | undefined> {
-  switch (algorithm) {
-    case 0:
-      return { CRC32: await crc32Rotations(), "XXH3-128": await xxh3() };
-    case 1:
-      return { "XXH3-128": await xxh3() };
-    case 2:
-      return { "SHAKE-256-128": shake256(128) };
-    default:
-      return undefined;
-  }
-}
+const algorithms: Readonly<Record<number, readonly Algorithm[]>> = {
+  0: ["CRC32", "XXH3-128"],
+  1: ["XXH3-128"],
+  2: ["SHAKE-256-128"],
+};

@@ -1,15 +1,10 @@
-/** A kernel segment's payload: the 128-byte header and the three layouts of image and command line behind it. */
+/** The 128-byte header at the start of a kernel segment's payload. */
 import { MicroVmError } from "../../errors.js";
-import type { DirectoryEntry } from "./manifest.js";
-import { KERNEL } from "./segment.js";
-import { readLength, type ByteRange } from "../source.js";
+import { readLength } from "../source.js";
 
 export const KERNEL_HEADER_BYTES = 128;
 /** "NKVR", the little-endian bytes of 0x52564B4E. */
 const KERNEL_MAGIC = Buffer.from("NKVR", "latin1");
-const BINDING_BYTES = 128;
-/** ADR-030's signature behind the image: 2 + 2 bytes, 64 of Ed25519, 4 of the footer's own length. */
-const SIGNATURE_FOOTER_BYTES = 72;
 
 const architectures: Readonly<Record<number, string>> = {
   0: "x86_64",
@@ -32,7 +27,8 @@ const transports: Readonly<Record<number, string>> = {
   3: "shared_memory",
   0xff: "none",
 };
-const compressions: Readonly<Record<number, string>> = { 1: "LZ4", 2: "ZSTD", 3: "custom" };
+const compressions: Readonly<Record<number, Compression>> = { 0: "none", 2: "zstd" };
+const otherCompressions: Readonly<Record<number, string>> = { 1: "LZ4", 3: "custom" };
 
 /** By bit. COMPRESSED says nothing: some writers always set it; only the compression byte tells. */
 const flagNames = [
@@ -53,32 +49,40 @@ const flagNames = [
   "HAS_VSOCK",
 ];
 
+export type Compression = "none" | "zstd";
+
 export interface KernelHeader {
   arch: string;
   kernelType: string;
+  /** Names of the flags that are set; `BIT_n` for one without a name. */
   flags: string[];
+  /** MiB; 0 if the header does not say. */
   minMemoryMb: number;
+  entryPoint: bigint;
+  /** Length of the image itself, an appended initramfs included. */
   imageSize: number;
+  /** Length of the image as it is stored. */
   storedSize: number;
+  compression: Compression;
   apiTransport: string;
   apiPort: number;
+  apiVersion: number;
   imageHash: Buffer;
+  /** 16 bytes of the builder's choice. */
+  buildId: Buffer;
+  buildTimestamp: bigint;
   vcpus: number;
+  /** From the start of the payload. */
   cmdlineOffset: number;
   cmdlineLength: number;
 }
 
-/** Reads the header; throws KernelDamaged without its magic, KernelUnsupported for a form that is not booted here. */
+/** Reads the header; throws KernelDamaged without its magic, KernelUnsupported for a form that is not known here. */
 export function parseKernelHeader(bytes: Buffer): KernelHeader {
   if (!bytes.subarray(0, 4).equals(KERNEL_MAGIC))
-    throw new MicroVmError("KernelDamaged", "The kernel segment does not begin with a kernel header.", {
-      property: "rvfPath",
-    });
+    throw damaged("its segment does not begin with a kernel header");
   const version = bytes.readUInt16LE(0x04);
   if (version !== 1) throw unsupported(`its header has version ${version}; only 1 is known`);
-  const compression = bytes.readUInt8(0x28);
-  if (compression !== 0)
-    throw unsupported(`it is compressed (${named(compressions, compression)})`, "Embed it uncompressed.");
   const flags = bytes.readUInt32LE(0x08);
   return {
     arch: named(architectures, bytes.readUInt8(0x06)),
@@ -87,16 +91,28 @@ export function parseKernelHeader(bytes: Buffer): KernelHeader {
       .filter((bit) => (flags >>> bit) & 1)
       .map((bit) => flagNames[bit] ?? `BIT_${bit}`),
     minMemoryMb: bytes.readUInt32LE(0x0c),
+    entryPoint: bytes.readBigUInt64LE(0x10),
     imageSize: readLength(bytes, 0x18),
     storedSize: readLength(bytes, 0x20),
+    compression: compressionOf(bytes.readUInt8(0x28)),
     apiTransport: named(transports, bytes.readUInt8(0x29)),
     // The format's only big-endian field.
     apiPort: bytes.readUInt16BE(0x2a),
+    apiVersion: bytes.readUInt32LE(0x2c),
     imageHash: Buffer.from(bytes.subarray(0x30, 0x50)),
+    buildId: Buffer.from(bytes.subarray(0x50, 0x60)),
+    buildTimestamp: bytes.readBigUInt64LE(0x60),
     vcpus: bytes.readUInt32LE(0x68),
     cmdlineOffset: readLength(bytes, 0x70),
     cmdlineLength: bytes.readUInt32LE(0x78),
   };
+}
+
+function compressionOf(value: number): Compression {
+  const compression = compressions[value];
+  if (compression) return compression;
+  const name = named(otherCompressions, value);
+  throw unsupported(`it is compressed (${name})`, "Embed it uncompressed, or compressed with zstd.");
 }
 
 const named = (names: Readonly<Record<number, string>>, value: number): string =>
@@ -108,56 +124,8 @@ export const unsupported = (what: string, hint?: string): MicroVmError =>
     ...(hint && { hint }),
   });
 
-export interface KernelLayout {
-  name: "image-cmdline" | "binding-cmdline-image" | "adr030";
-  image: ByteRange;
-  cmdline: ByteRange;
-  /** Whether a signature follows the image. */
-  signed: boolean;
-}
-
-/**
- * The layouts whose sizes add up to the payload exactly. `cmdline_offset` is of no help alone: rvf-runtime writes 128
- * even where the image stands there. Two can add up at once; the image's hash then decides.
- */
-export function fittingLayouts(header: KernelHeader, payload: ByteRange): KernelLayout[] {
-  const { imageSize, storedSize, cmdlineLength, cmdlineOffset } = header;
-  const range = (offset: number, length: number): ByteRange => ({ start: payload.start + offset, length });
-  const behindHeader = KERNEL_HEADER_BYTES;
-  const behindBinding = behindHeader + BINDING_BYTES;
-  // ADR-030 ends the command line with at least one NUL and pads to 8.
-  const padded = cmdlineLength === 0 ? 0 : Math.ceil((cmdlineLength + 1) / 8) * 8;
-
-  const layouts: KernelLayout[] = [];
-  if (payload.length === behindHeader + imageSize + cmdlineLength)
-    layouts.push({
-      name: "image-cmdline",
-      image: range(behindHeader, imageSize),
-      cmdline: range(behindHeader + imageSize, cmdlineLength),
-      signed: false,
-    });
-  if (cmdlineOffset === behindBinding && payload.length === behindBinding + cmdlineLength + imageSize)
-    layouts.push({
-      name: "binding-cmdline-image",
-      image: range(behindBinding + cmdlineLength, imageSize),
-      cmdline: range(behindBinding, cmdlineLength),
-      signed: false,
-    });
-  for (const footer of [0, SIGNATURE_FOOTER_BYTES])
-    if (payload.length === behindHeader + padded + storedSize + footer)
-      layouts.push({
-        name: "adr030",
-        image: range(behindHeader + padded, storedSize),
-        cmdline: range(behindHeader, cmdlineLength),
-        signed: footer > 0,
-      });
-  return layouts;
-}
-
-/** Where in the directory the kernel with the highest id stands; writers number upwards, so it is the newest. */
-export function newestKernel(directory: DirectoryEntry[]): number {
-  return directory.reduce((best, entry, index) => {
-    if (entry.type !== KERNEL) return best;
-    return (directory[best]?.id ?? -1n) > entry.id ? best : index;
-  }, -1);
-}
+export const damaged = (what: string): MicroVmError =>
+  new MicroVmError("KernelDamaged", `The kernel in the RVF is damaged: ${what}.`, {
+    property: "rvfPath",
+    hint: "Restore the file from a copy, or embed the kernel again.",
+  });

@@ -1,6 +1,6 @@
 /** A manifest's payload: the state of the store and the directory of its segments. Vectors are never touched. */
 import { checkContent } from "./content-hash.js";
-import { MAX_SEGMENTS, type SegmentHeader } from "./segment.js";
+import { KERNEL, MAX_SEGMENTS, type SegmentHeader } from "./segment.js";
 import { readLength, type ByteRange, type Source } from "../source.js";
 
 export interface DirectoryEntry {
@@ -67,4 +67,12 @@ function parseEntry(bytes: Buffer, at: number): DirectoryEntry {
     payloadLength: readLength(bytes, at + 16),
     type: bytes.readUInt8(at + 24),
   };
+}
+
+/** Where in the directory the kernel with the highest id stands; writers number upwards, so it is the newest. */
+export function newestKernel(directory: DirectoryEntry[]): number {
+  return directory.reduce((best, entry, index) => {
+    if (entry.type !== KERNEL) return best;
+    return (directory[best]?.id ?? -1n) > entry.id ? best : index;
+  }, -1);
 }

@@ -201,3 +201,23 @@ function dialectOf(all: (SegmentHeader | undefined)[]): Store["dialect"] {
   const legacy = segments.filter(({ checksumAlgorithm }) => checksumAlgorithm === 0).length;
   return legacy === 0 ? "wire" : legacy === segments.length ? "legacy" : "mixed";
 }
+
+/** The error for a store without a kernel, with how to get one in. */
+export function noKernel(source: Source, { cutShort, warnings }: Store): MicroVmError {
+  const evidence = warnings.length > 0 ? { evidence: warnings.join("\n") } : {};
+  if (cutShort)
+    return new MicroVmError(
+      "RvfInvalid",
+      `"${source.path}" is cut short, and what is left holds no kernel.`,
+      {
+        property: "rvfPath",
+        ...evidence,
+        hint: "Copy or write the file again.",
+      },
+    );
+  return new MicroVmError("NoKernelSegment", `"${source.path}" carries no kernel to boot.`, {
+    property: "rvfPath",
+    ...evidence,
+    hint: `Embed one: microvm embed ${source.path} --image IMAGE -o OUT (or name one as kernelPath).`,
+  });
+}

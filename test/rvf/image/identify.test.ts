@@ -44,10 +44,9 @@ test.each<[string, Buffer, string, string]>([
   ["text", Buffer.from("not a kernel"), "unknown", "unknown"],
   ["nothing", Buffer.alloc(0), "unknown", "unknown"],
 ])("%s is recognised by its bytes", async (_, bytes, imageKind, arch) => {
-  expect(await inspectImage(files.file(bytes))).toEqual({
-    imageKind,
-    arch,
-    imageBytes: bytes.length,
+  expect(await inspectImage(files.file(bytes))).toMatchObject({
+    image: { kind: imageKind, arch, size: bytes.length },
+    initramfs: null,
     warnings: [],
   });
 });
@@ -106,8 +105,8 @@ test.each<[string, Buffer, RegExp | undefined]>([
   ["a size beyond everything", shorten(bzImage(), (b) => b.writeUInt32LE(0xffffffff, 0x1f4)), /says it has/],
 ])("a bzImage with %s has no initramfs", async (_, bytes, warning) => {
   const report = await inspectImage(files.file(bytes));
-  expect(report.imageKind).toBe("bzImage");
-  expect(report.initramfs).toBeUndefined();
+  expect(report.image.kind).toBe("bzImage");
+  expect(report.initramfs).toBeNull();
   if (warning) expect(report.warnings).toEqual([expect.stringMatching(warning)]);
   else expect(report.warnings).toEqual([]);
 });

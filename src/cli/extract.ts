@@ -1,0 +1,29 @@
+import type { Command } from "commander";
+import { extractToFiles } from "../rvf/index.js";
+import { note, print, type JsonOption } from "./output.js";
+import { addTrustOptions, trustFrom, type TrustOptions } from "./trust-options.js";
+
+interface Options extends TrustOptions, JsonOption {
+  output: string;
+  initramfs?: string;
+}
+
+/** `microvm extract FILE -o KERNEL`: the kernel, checked, as a file. */
+export function addExtract(program: Command): void {
+  addTrustOptions(program.command("extract"))
+    .description("write the kernel of an RVF to a file")
+    .argument("<file>", "the RVF file")
+    .requiredOption("-o, --output <file>", "the file for the kernel")
+    .option("--initramfs <file>", "the file for the initramfs behind the kernel")
+    .option("--json", "print JSON")
+    .action(async (file: string, options: Options) => {
+      const { output: kernel, initramfs } = options;
+      const report = await extractToFiles(file, { kernel, initramfs, ...trustFrom(options) });
+      if (!options.json) for (const warning of report.warnings) note(`warning: ${warning}`);
+      if (report.kernel?.initramfs && initramfs === undefined)
+        note("note: there is an initramfs behind the kernel; --initramfs FILE writes it.");
+      print(report, options, ({ written }) =>
+        [written.kernel, ...(written.initramfs === null ? [] : [written.initramfs])].join("\n"),
+      );
+    });
+}

@@ -1,0 +1,38 @@
+/** The options that say what is demanded of an RVF's kernel. */
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { MicroVmError } from "../errors.js";
+import { parsePublicKey, type Trust, type Verification } from "../rvf/index.js";
+
+export interface TrustOptions {
+  verification?: Verification;
+  trustedKey: string[];
+}
+
+export function addTrustOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--verification <policy>", "what is demanded of the kernel (default: lenient)").choices([
+        "lenient",
+        "strict",
+        "signed",
+      ]),
+    )
+    .option("--trusted-key <file>", "a public key (PEM) whose signature counts; repeatable", readKey, []);
+}
+
+export const trustFrom = ({ verification, trustedKey }: TrustOptions): Trust & { trustedKeys: string[] } => ({
+  ...(verification && { verification }),
+  trustedKeys: trustedKey,
+});
+
+function readKey(file: string, earlier: string[]): string[] {
+  try {
+    const text = readFileSync(file, "utf8");
+    parsePublicKey(text);
+    return [...earlier, text];
+  } catch (error) {
+    const { message, hint = "" } = error as MicroVmError;
+    throw new InvalidArgumentError(`${message} ${hint}`.trim());
+  }
+}

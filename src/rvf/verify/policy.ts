@@ -1,0 +1,93 @@
+/** What a user demands of a kernel, held against what the checks found; and the finding in words. */
+import { MicroVmError } from "../../errors.js";
+import type { ContentCheck } from "../format/content-hash.js";
+import { damaged, unsupported } from "../format/kernel.js";
+import type { ImageCheck } from "./image-hash.js";
+import type { SignatureCheck } from "./signature-check.js";
+
+/** What was found of one kernel, as JSON-able data. */
+export interface Integrity {
+  segment: ContentCheck;
+  image: ImageCheck;
+  signature: SignatureCheck;
+}
+
+/**
+ * "lenient": what is there must be true; weak or missing hashes and unknown signers are warnings.
+ * "strict": a cryptographic hash of the image must be there, and no doubt of any kind.
+ * "signed": a key that the user trusts must have signed it.
+ */
+export type Verification = "strict" | "signed" | "lenient";
+
+/** In one word: "signed" by a trusted key, "verified" by a cryptographic hash, "weak", "unprotected" or "damaged". */
+export type Verdict = "signed" | "verified" | "weak" | "unprotected" | "damaged";
+
+export function verdictOf({ segment, image, signature }: Integrity): Verdict {
+  if (segment.outcome === "mismatch" || image.outcome === "mismatch" || signature.outcome === "invalid")
+    return "damaged";
+  if (signature.outcome === "valid") return "signed";
+  if (image.outcome === "match" && image.algorithm !== "fold") return "verified";
+  return image.outcome === "match" || segment.outcome === "match" ? "weak" : "unprotected";
+}
+
+/** For the output `kernelIntegrity`. */
+export function integrityInWords({ segment, image, signature }: Integrity): string {
+  const segmentWords =
+    segment.outcome === "match" ? `segment hash ${segment.algorithm} matches` : "no segment hash is set";
+  return [signature.words, imageWords(image), segmentWords].join("; ");
+}
+
+function imageWords(image: ImageCheck): string {
+  if (image.outcome === "unset") return "no image hash is set";
+  if (image.outcome === "mismatch") return "image hash does not match";
+  return image.algorithm === "fold"
+    ? "image hash is a non-cryptographic fold (no protection against forgery)"
+    : `image hash ${image.algorithm} matches`;
+}
+
+/** Throws where the kernel must not be used under this policy; else gives what is to be warned of. */
+export function judge(integrity: Integrity, verification: Verification): string[] {
+  refuseFalse(integrity);
+  const doubts = doubtsOf(integrity);
+  const [first] = doubts;
+  if (verification === "signed" && integrity.signature.outcome !== "valid")
+    throw untrusted(`verification is "signed": ${integrity.signature.words}`, signedHint(integrity));
+  if (verification === "strict" && first !== undefined) {
+    const hint = "Embed it anew by `microvm embed`, which stores a SHA3-256 hash.";
+    throw untrusted(`verification is "strict": ${first}`, hint);
+  }
+  return doubts.map((doubt) => `${doubt.charAt(0).toUpperCase()}${doubt.slice(1)}.`);
+}
+
+export const untrusted = (what: string, hint: string): MicroVmError =>
+  new MicroVmError("KernelUntrusted", `The kernel in the RVF is not trusted: ${what}.`, {
+    property: "rvfPath",
+    hint,
+  });
+
+function refuseFalse({ segment, image, signature }: Integrity): void {
+  if (segment.outcome === "mismatch")
+    throw damaged(`its segment does not match its hash (${segment.algorithm})`);
+  if (segment.outcome === "unknown")
+    throw unsupported(`its segment is hashed with an unknown algorithm (${segment.algorithm})`);
+  if (image.outcome === "mismatch")
+    throw damaged("the image does not match its hash (SHA3-256, SHAKE-256 and fold were tried)");
+  if (signature.outcome === "invalid")
+    throw untrusted(signature.words, "Do not boot it. Restore the file from where it came.");
+}
+
+function doubtsOf({ segment, image, signature }: Integrity): string[] {
+  const doubts: string[] = [];
+  if (segment.outcome === "unset") doubts.push("the kernel's segment carries no hash");
+  if (image.outcome === "unset") doubts.push("the kernel image carries no hash");
+  if (image.outcome === "match" && image.algorithm === "fold" && signature.outcome !== "valid")
+    doubts.push("the image hash is a non-cryptographic fold: it shows accidents, not forgery");
+  if (signature.outcome === "untrusted" || signature.outcome === "unchecked")
+    doubts.push(`the kernel carries a ${signature.words}`);
+  return doubts;
+}
+
+const signedHint = ({ signature }: Integrity): string =>
+  signature.outcome === "absent"
+    ? "`microvm sign` makes a signed copy; name its public key in trustedKeys."
+    : "Name the signer's public key in trustedKeys, if you trust it.";

@@ -1,0 +1,105 @@
+/** Copies the kernel of an RVF into files of the user's choice. */
+import { randomUUID } from "node:crypto";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { MicroVmError } from "../../errors.js";
+import { examineKernel, type PartDigest, type Sink } from "../examine.js";
+import { noKernel, openStore } from "../format/store.js";
+import { integrityReport, kernelReport, segmentReports, storeReport, type RvfReport } from "../report.js";
+import { withSource } from "../source.js";
+import { parsePublicKey } from "../verify/keys.js";
+import { judge, type Verification } from "../verify/policy.js";
+import { writing } from "./output.js";
+
+export interface ExtractToOptions {
+  /** The file for the kernel; an existing one is replaced. */
+  kernel: string;
+  /** The file for an initramfs behind the kernel, which is left out otherwise. */
+  initramfs?: string | undefined;
+  /** See `Trust`. */
+  verification?: Verification | undefined;
+  trustedKeys?: readonly string[] | undefined;
+}
+
+export interface WrittenFiles {
+  kernel: string;
+  initramfs: string | null;
+}
+
+/**
+ * Writes kernel and initramfs and describes the RVF as `inspectRvf` does. Throws as `readKernel` does, InvalidArgument if
+ * an initramfs is wanted and there is none, and Io where the files cannot be written; then neither file is touched.
+ */
+export function extractToFiles(
+  path: string,
+  { kernel, initramfs, verification = "lenient", trustedKeys = [] }: ExtractToOptions,
+): Promise<RvfReport & { written: WrittenFiles }> {
+  const keys = trustedKeys.map(parsePublicKey);
+  return withSource(path, "rvf", async (source) => {
+    const outputs = [
+      new Output(kernel),
+      ...(initramfs === undefined ? [] : [new Output(initramfs)]),
+    ] as const;
+    const [kernelOut, initramfsOut] = outputs;
+    try {
+      const store = await openStore(source);
+      const sinks = { kernel: kernelOut.sink, ...(initramfsOut && { initramfs: initramfsOut.sink }) };
+      const examined = await examineKernel(source, store, keys, sinks);
+      if (!examined) throw noKernel(source, store);
+      const warnings = [...store.warnings, ...judge(examined.integrity, verification), ...examined.warnings];
+      if (initramfsOut) requireInitramfs(path, examined.initramfs);
+      if (await source.changed())
+        throw new MicroVmError("KernelExtraction", `"${path}" was changed while it was being read.`);
+      for (const output of outputs) await output.put();
+      return {
+        file: path,
+        size: source.size,
+        segments: segmentReports(store),
+        store: storeReport(store),
+        kernel: kernelReport(examined),
+        integrity: integrityReport(examined.integrity),
+        warnings,
+        written: { kernel, initramfs: initramfs ?? null },
+      };
+    } finally {
+      for (const output of outputs) await output.drop();
+    }
+  });
+}
+
+function requireInitramfs(path: string, initramfs: PartDigest | undefined): void {
+  if (!initramfs)
+    throw new MicroVmError("InvalidArgument", `The kernel of "${path}" has no initramfs behind it.`, {
+      hint: "Leave --initramfs out.",
+    });
+}
+
+/** A file that appears under its name when it is complete, or not at all. */
+class Output {
+  readonly #path: string;
+  readonly #partial: string;
+  #file: FileHandle | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+    // Beside it, so that putting it in place is a rename within one file system.
+    this.#partial = `${path}.${randomUUID()}.partial`;
+  }
+
+  readonly sink: Sink = (piece) =>
+    writing(this.#path, async () => {
+      this.#file ??= await open(this.#partial, "wx");
+      await this.#file.writeFile(piece);
+    });
+
+  put(): Promise<void> {
+    return writing(this.#path, async () => {
+      await this.#file?.sync();
+      await rename(this.#partial, this.#path);
+    });
+  }
+
+  async drop(): Promise<void> {
+    await this.#file?.close();
+    await rm(this.#partial, { force: true }).catch(() => undefined);
+  }
+}
