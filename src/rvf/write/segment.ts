@@ -42,7 +42,7 @@ export async function appendSegment(
   const offset = boundary(from);
   const { privateKey } = segment;
 
-  const content = await crc32Rotations();
+  const content = crc32Rotations();
   const digest = shake256(128);
   const payloadStart = offset + SEGMENT_HEADER_BYTES;
   let at = payloadStart;

@@ -1,0 +1,119 @@
+/** The commands that write: embed, sign and keygen, as a user types them. */
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import { inspectRvf } from "../../src/rvf/index.js";
+import { bzImage, manifest, rvf, vec } from "../rvf/build.js";
+import { command, json, microvm, root, start } from "./command.js";
+import { errorIn } from "./outcome.js";
+
+const dir = fs.mkdtempSync(join(tmpdir(), "microvm-embed-"));
+afterAll(() => fs.rmSync(dir, { recursive: true }));
+const at = (name: string): string => join(dir, name);
+
+beforeAll(async () => {
+  fs.writeFileSync(at("db.rvf"), await rvf(vec(), manifest));
+  fs.writeFileSync(at("bzImage"), bzImage());
+  fs.writeFileSync(at("long"), bzImage());
+  fs.truncateSync(at("long"), 200 * 2 ** 20);
+});
+
+test("from a key to a signed kernel", async () => {
+  const made = await microvm("keygen", "-o", at("mine"));
+  expect(made.status).toBe(0);
+  const fingerprint = /^fingerprint: ([0-9a-f]{32})$/m.exec(made.stdout)?.[1];
+  expect(made.stdout).toContain(`microvm sign FILE --key ${at("mine.key")} -o OUT`);
+  expect(fs.statSync(at("mine.key")).mode & 0o777).toBe(0o600);
+
+  const embed = [
+    "embed",
+    at("db.rvf"),
+    "--image",
+    at("bzImage"),
+    "--cmdline",
+    "quiet",
+    "-m",
+    "64",
+    "-p",
+    "81",
+  ];
+  const words = await microvm(...embed, "-o", at("plain.rvf"));
+  expect(words).toMatchObject({ status: 0, stderr: "" });
+  expect(words.stdout).toMatch(/^kernel: +bzImage, 2048 bytes, x86_64$/m);
+  expect(await json(...embed, "--key", at("mine.key"), "-o", at("signed.rvf"))).toMatchObject({
+    out: at("signed.rvf"),
+    arch: "x86_64",
+    signer: fingerprint,
+    warnings: [],
+  });
+  expect(await json("sign", at("plain.rvf"), "--key", at("mine.key"), "-o", at("later.rvf"))).toMatchObject({
+    out: at("later.rvf"),
+    signer: fingerprint,
+  });
+
+  const trustedKeys = [fs.readFileSync(at("mine.pub"), "utf8")];
+  for (const name of ["signed.rvf", "later.rvf"])
+    expect(await inspectRvf(at(name), { trustedKeys })).toMatchObject({
+      kernel: { cmdline: "quiet", header: { minMemoryMb: 64, apiPort: 81 } },
+      integrity: { verdict: "signed" },
+    });
+});
+
+test.each([
+  ["a private key", "taken.key", "taken.pub"],
+  ["a public key", "taken.pub", "taken.key"],
+])("keygen never writes over %s", async (_, there, other) => {
+  fs.writeFileSync(at(there), "mine");
+  const outcome = await microvm("keygen", "-o", at("taken"), "--json");
+  expect(outcome.status).toBe(2);
+  expect(fs.readFileSync(at(there), "utf8")).toBe("mine");
+  expect(fs.existsSync(at(other))).toBe(false);
+  fs.rmSync(at(there));
+});
+
+test.each([
+  ["no image", ["embed", at("db.rvf"), "-o", at("no")], "--image"],
+  ["no output", ["embed", at("db.rvf"), "--image", at("bzImage")], "--output"],
+  ["no key", ["sign", at("db.rvf"), "-o", at("no")], "--key"],
+  ["a missing key", ["sign", at("db.rvf"), "-o", at("no"), "--key", at("none")], "there is no such file"],
+  [
+    "an output that is there",
+    ["embed", at("db.rvf"), "--image", at("bzImage"), "-o", at("db.rvf")],
+    "is the input itself",
+  ],
+])("wrong usage has status 2: %s", async (_, args, words) => {
+  const outcome = await microvm(...args, "--json");
+  expect(outcome).toMatchObject({ status: 2, stdout: "" });
+  expect(errorIn(outcome)).toMatchObject({
+    code: "InvalidArgument",
+    message: expect.stringContaining(words) as string,
+  });
+  expect(fs.existsSync(at("no"))).toBe(false);
+});
+
+test("Ctrl-C in the middle leaves nothing", async () => {
+  const there = fs.readdirSync(dir).sort();
+  const running = start("embed", at("db.rvf"), "--image", at("long"), "-o", at("no"), "--json");
+  const deadline = Date.now() + 60_000;
+  while (!fs.readdirSync(dir).some((name) => name.endsWith(".partial"))) {
+    if (Date.now() > deadline) throw new Error("It never began to write.");
+    await sleep(2);
+  }
+  running.kill("SIGINT");
+  const { exitCode, stderr } = await running;
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('"Cancelled"');
+  expect(fs.readdirSync(dir).sort()).toEqual(there);
+});
+
+test("a file that may not grow leaves nothing", async () => {
+  const there = fs.readdirSync(dir).sort();
+  const script = `trap '' XFSZ; ulimit -f 1024; exec "$@"`;
+  const args = [...command, "embed", at("db.rvf"), "--image", at("long"), "-o", at("no"), "--json"];
+  const outcome = await execa("sh", ["-c", script, "sh", ...args], { cwd: root, reject: false });
+  expect(outcome.exitCode).toBe(1);
+  expect(outcome.stderr).toContain("larger than allowed");
+  expect(fs.readdirSync(dir).sort()).toEqual(there);
+});
