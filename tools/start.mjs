@@ -18,6 +18,7 @@ const tasks = {
   lint: "lint.ts",
   build: "build.ts",
   bench: "bench.ts",
+  "fuzz:rvf": "fuzz-rvf.ts",
 };
 
 /** Set by a signal: what runs is ended, and nothing further is started. */
