@@ -208,7 +208,15 @@ describe("a store in a kernel's image is not the file's", () => {
     expect(JSON.stringify(await readKernel(files.file(whole)))).toContain(`"size":${size}`);
     // Where the outer manifest was never written there is none.
     const torn = (await rvf({ ...kernel({ image }), padded: false })).subarray(0, 64 + 128 + size);
-    for (const left of [torn, whole.subarray(0, torn.length + 30), torn.subarray(0, torn.length - 1)])
+    // A kernel that does not match its hash is damaged: what stands in it does not become the file's for that.
+    const damaged = Buffer.from(torn);
+    damaged.writeUInt8(damaged.readUInt8(0x30) ^ 1, 0x30);
+    for (const left of [
+      damaged,
+      torn,
+      whole.subarray(0, torn.length + 30),
+      torn.subarray(0, torn.length - 1),
+    ])
       await expect(readKernel(files.file(left))).rejects.toMatchObject({ code: "RvfInvalid" });
   });
 });
