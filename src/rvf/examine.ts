@@ -72,6 +72,8 @@ export async function examineKernel(
   const cmdline = await readCmdline(source, layout.cmdline);
   const image = await withImage(source, header, layout, (opened) => readImage(opened, header, sinks));
   const signature = await checkSignatures(source, store, { segment, layout, flags: header.flags }, keys);
+  const types = store.manifest.directory.map(({ type }) => type);
+  const forbiddenSegments = binding ? forbiddenTypes(binding, types).map(typeName) : [];
   return {
     segment,
     header,
@@ -79,13 +81,8 @@ export async function examineKernel(
     ...(binding && { binding }),
     cmdline,
     ...image,
-    integrity: { segment: content, image: image.check, signature },
-    warnings: [
-      ...oddities(segment, header),
-      ...contradictions(header, image.parts),
-      ...bindingWarnings(store, binding),
-      ...image.parts.warnings,
-    ],
+    integrity: { segment: content, image: image.check, signature, forbiddenSegments },
+    warnings: [...oddities(segment, header), ...contradictions(header, image.parts), ...image.parts.warnings],
   };
 }
 
@@ -193,16 +190,4 @@ function oddities(
   if (apiTransport !== "http" && apiTransport !== "none")
     found.push(`The header says the kernel's API speaks ${apiTransport}; only HTTP is spoken to it.`);
   return found;
-}
-
-function bindingWarnings({ manifest }: Store, binding: KernelBinding | undefined): string[] {
-  if (!binding) return [];
-  const types = forbiddenTypes(
-    binding,
-    manifest.directory.map(({ type }) => type),
-  );
-  if (types.length === 0) return [];
-  return [
-    `The store has segments that the kernel's binding does not allow: ${types.map(typeName).join(", ")}.`,
-  ];
 }

@@ -53,7 +53,7 @@ const subjects: Record<Subject, { name: string; property: string; missing: Error
 
 /** Small reads are served from one window, so that walking over headers costs few system calls. */
 const WINDOW = 16 * 1024;
-const CHUNK = 1024 * 1024;
+const CHUNK = 512 * 1024;
 
 /** Opens the file at `path`, hands it to `use` and closes it whatever happens. */
 export async function withSource<T>(
@@ -159,10 +159,20 @@ export async function sourceOf(handle: FileHandle, path: string, subject: Subjec
     at: reader(),
     reader,
     async *stream({ start, length }) {
-      const buffer = Buffer.alloc(Math.min(CHUNK, length));
-      for (let done = 0; done < length; done += buffer.length) {
-        const wanted = Math.min(buffer.length, length - done);
-        yield complete(await fill(buffer.subarray(0, wanted), start + done), start + done, wanted);
+      const buffers = [0, 1].map(() => Buffer.alloc(Math.min(CHUNK, length)));
+      const read = (done: number): Promise<Buffer> => {
+        const wanted = Math.min(CHUNK, length - done);
+        const piece = fill(buffers[(done / CHUNK) & 1]!.subarray(0, wanted), start + done);
+        // Whoever stops asking is not told of what went wrong further on.
+        piece.catch(() => undefined);
+        return piece;
+      };
+      let next = read(0);
+      for (let done = 0; done < length; done += CHUNK) {
+        const piece = complete(await next, start + done, Math.min(CHUNK, length - done));
+        // The next piece is read while this one is worked on.
+        if (done + CHUNK < length) next = read(done + CHUNK);
+        yield piece;
       }
     },
     async changed() {

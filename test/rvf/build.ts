@@ -44,12 +44,14 @@ export interface SegmentSpec {
   checksum?: Checksum;
   /** Filled up with zeros to the file's next 64-byte boundary. */
   padded?: boolean;
+  /** Sets the flag SIGNED and puts this behind the payload, made from the header. */
+  footer?: (header: Buffer) => Buffer;
   /** Changes the finished bytes: header, payload and padding. */
   damage?: (bytes: Buffer) => unknown;
 }
 
 async function segment(spec: SegmentSpec & { id: bigint }, offset: number): Promise<Buffer> {
-  const { type, payload, id, checksum = "xxh3", padded = true, damage } = spec;
+  const { type, payload, id, checksum = "xxh3", padded = true, damage, footer } = spec;
   const header = Buffer.alloc(64);
   header.write("SFVR", 0, "latin1");
   header.writeUInt8(1, 4);
@@ -58,8 +60,10 @@ async function segment(spec: SegmentSpec & { id: bigint }, offset: number): Prom
   header.writeBigUInt64LE(BigInt(payload.length), 16);
   header.writeUInt8({ crc: 0, xxh3: 1, "xxh3-as-0": 0, shake: 2, unset: 1 }[checksum], 0x20);
   (await contentHash(payload, checksum)).copy(header, 0x28);
-  const padding = Buffer.alloc(padded ? (64 - ((offset + payload.length) % 64)) % 64 : 0);
-  const bytes = Buffer.concat([header, payload, padding]);
+  if (footer) header.writeUInt16LE(4, 6);
+  const signed = Buffer.concat([payload, footer?.(header) ?? Buffer.alloc(0)]);
+  const padding = Buffer.alloc(padded ? (64 - ((offset + signed.length) % 64)) % 64 : 0);
+  const bytes = Buffer.concat([header, signed, padding]);
   damage?.(bytes);
   return bytes;
 }

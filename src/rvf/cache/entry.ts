@@ -33,7 +33,9 @@ export async function startDraft(cacheDir: string): Promise<Draft> {
 
 function draft(file: FileHandle, partial: string, cacheDir: string): Draft {
   let open = true;
+  let flushing: Promise<void> | undefined;
   const drop = async (): Promise<void> => {
+    await flushing;
     if (open) await file.close();
     open = false;
     await rm(partial, { force: true }).catch(() => undefined);
@@ -41,7 +43,14 @@ function draft(file: FileHandle, partial: string, cacheDir: string): Draft {
   const writing = <T>(action: () => Promise<T>): Promise<T> =>
     attempt("KernelExtraction", "The kernel cannot be written to the cache", action);
   return {
-    write: (piece) => writing(() => file.writeFile(piece)),
+    async write(piece) {
+      await writing(() => file.writeFile(piece));
+      // The disk begins while the rest is hashed. What goes wrong shows again in the end.
+      flushing ??= file
+        .datasync()
+        .catch(() => undefined)
+        .finally(() => (flushing = undefined));
+    },
     drop,
     async keep(digest) {
       const path = join(cacheDir, digest.sha256);
@@ -49,6 +58,7 @@ function draft(file: FileHandle, partial: string, cacheDir: string): Draft {
         await drop();
         return path;
       }
+      await flushing;
       await writing(() => file.sync());
       await attempt("KernelExtraction", `The file "${path}" cannot be put in place`, () =>
         rename(partial, path),

@@ -32,13 +32,16 @@ export async function* decompressZstd(
     yield* pieces;
     pieces = [];
   }
+  // Of a stream of a few bytes the decoder waits for the end before it begins.
+  push(decoder, Buffer.alloc(0), true);
+  yield* pieces;
   if (total < size) throw damaged(`it decompresses to ${total} bytes, its header says ${size}`);
 }
 
-function push(decoder: Decompress, part: Buffer): void {
+function push(decoder: Decompress, part: Buffer, last = false): void {
   try {
     // The decoder keeps what it does not need yet; the source's buffer is overwritten by the next read.
-    decoder.push(Uint8Array.from(part));
+    decoder.push(Uint8Array.from(part), last);
   } catch (error) {
     throw error instanceof MicroVmError ? error : damaged("its zstd stream is damaged");
   }
@@ -64,6 +67,7 @@ async function* partsOfFrame(source: Source, range: ByteRange, maxBlocks: number
     yield await take(at, 3 + stored);
     at += 3 + stored;
   }
+  if (checksum) yield await take(at, 4);
   if (at + (checksum ? 4 : 0) !== end) throw damaged("something follows its zstd frame");
 }
 

@@ -10,6 +10,8 @@ export interface Integrity {
   segment: ContentCheck;
   image: ImageCheck;
   signature: SignatureCheck;
+  /** Types of segments in the store that the kernel's binding does not allow. */
+  forbiddenSegments: string[];
 }
 
 /**
@@ -76,7 +78,7 @@ function refuseFalse({ segment, image, signature }: Integrity): void {
     throw untrusted(signature.words, "Do not boot it. Restore the file from where it came.");
 }
 
-function doubtsOf({ segment, image, signature }: Integrity): string[] {
+function doubtsOf({ segment, image, signature, forbiddenSegments }: Integrity): string[] {
   const doubts: string[] = [];
   if (segment.outcome === "unset") doubts.push("the kernel's segment carries no hash");
   if (image.outcome === "unset") doubts.push("the kernel image carries no hash");
@@ -84,6 +86,10 @@ function doubtsOf({ segment, image, signature }: Integrity): string[] {
     doubts.push("the image hash is a non-cryptographic fold: it shows accidents, not forgery");
   if (signature.outcome === "untrusted" || signature.outcome === "unchecked")
     doubts.push(`the kernel carries a ${signature.words}`);
+  if (forbiddenSegments.length > 0)
+    doubts.push(
+      `the store has segments that the kernel's binding does not allow (${forbiddenSegments.join(", ")})`,
+    );
   return doubts;
 }
 
