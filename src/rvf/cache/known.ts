@@ -44,7 +44,7 @@ export async function recall<Facts>(
   circumstances: Circumstances,
 ): Promise<Known<Facts> | undefined> {
   try {
-    if (!(await isOurs(cacheDir))) return undefined;
+    if (!(await isOurs(cacheDir)) || !(await isOurs(folderOf(cacheDir)))) return undefined;
     const path = placeOf(source, cacheDir, circumstances);
     const stored = JSON.parse(await readFile(path, "utf8")) as Stored<Facts>;
     const { probe, facts, kernel, initramfs } = stored;
@@ -108,8 +108,8 @@ function placeOf({ identity }: Source, cacheDir: string, circumstances: Circumst
 }
 
 /** Whoever else could write there could make us boot what they like. */
-async function isOurs(cacheDir: string): Promise<boolean> {
-  const { uid, mode } = await stat(cacheDir);
+async function isOurs(folder: string): Promise<boolean> {
+  const { uid, mode } = await stat(folder);
   return uid === process.getuid?.() && (mode & 0o022) === 0;
 }
 

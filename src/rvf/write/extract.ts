@@ -1,6 +1,7 @@
 /** Copies the kernel of an RVF into files of the user's choice. */
 import { randomUUID } from "node:crypto";
-import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { lstat, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { resolve } from "node:path";
 import { MicroVmError } from "../../errors.js";
 import { examineKernel, type PartDigest, type Sink } from "../examine.js";
 import { noKernel, openStore } from "../format/store.js";
@@ -11,7 +12,7 @@ import { judge, type Verification } from "../verify/policy.js";
 import { writing } from "./output.js";
 
 export interface ExtractToOptions {
-  /** The file for the kernel; an existing one is replaced. */
+  /** The file for the kernel; an existing one is replaced, as long as it is a regular file and not the RVF itself. */
   kernel: string;
   /** The file for an initramfs behind the kernel, which is left out otherwise. */
   initramfs?: string | undefined;
@@ -26,8 +27,9 @@ export interface WrittenFiles {
 }
 
 /**
- * Writes kernel and initramfs and describes the RVF as `inspectRvf` does. Throws as `readKernel` does, InvalidArgument if
- * an initramfs is wanted and there is none, and Io where the files cannot be written; then neither file is touched.
+ * Writes kernel and initramfs and describes the RVF as `inspectRvf` does. Throws as `readKernel` does, InvalidArgument for
+ * an output that must not be replaced or if an initramfs is wanted and there is none, and Io where the files cannot be
+ * written; then neither file is touched.
  */
 export function extractToFiles(
   path: string,
@@ -40,6 +42,7 @@ export function extractToFiles(
       ...(initramfs === undefined ? [] : [new Output(initramfs)]),
     ] as const;
     const [kernelOut, initramfsOut] = outputs;
+    await refuseOutputs(path, [kernel, ...(initramfs === undefined ? [] : [initramfs])]);
     try {
       const store = await openStore(source);
       const sinks = { kernel: kernelOut.sink, ...(initramfsOut && { initramfs: initramfsOut.sink }) };
@@ -64,6 +67,21 @@ export function extractToFiles(
       for (const output of outputs) await output.drop();
     }
   });
+}
+
+/** Only plain files are replaced: a rename onto /dev/stdout or onto the store itself would take them away. */
+async function refuseOutputs(path: string, outputs: string[]): Promise<void> {
+  const refused = (words: string): MicroVmError =>
+    new MicroVmError("InvalidArgument", words, { hint: "Name another file for the output." });
+  if (new Set(outputs.map((out) => resolve(out))).size < outputs.length)
+    throw refused(`"${outputs[0]}" cannot be both the kernel and the initramfs.`);
+  const input = await stat(path, { bigint: true });
+  for (const out of outputs) {
+    const there = await lstat(out, { bigint: true }).catch(() => undefined);
+    if (there && !there.isFile()) throw refused(`"${out}" is there already and is no regular file.`);
+    if (there?.dev === input.dev && there.ino === input.ino)
+      throw refused(`"${out}" is the input itself, which is never changed.`);
+  }
 }
 
 function requireInitramfs(path: string, initramfs: PartDigest | undefined): void {
