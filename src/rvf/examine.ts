@@ -11,7 +11,6 @@ import {
   type KernelHeader,
 } from "./format/kernel.js";
 import { fittingLayouts, type KernelLayout } from "./format/layout.js";
-import { newestKernel } from "./format/manifest.js";
 import { SegmentFlag, typeName, type SegmentHeader } from "./format/segment.js";
 import type { Store } from "./format/store.js";
 import { isUnset, sha256 } from "./hash.js";
@@ -72,8 +71,9 @@ export async function examineKernel(
   const cmdline = await readCmdline(source, layout.cmdline);
   const image = await withImage(source, header, layout, (opened) => readImage(opened, header, sinks));
   const signature = await checkSignatures(source, store, { segment, layout, flags: header.flags }, keys);
-  const types = store.manifest.directory.map(({ type }) => type);
-  const forbiddenSegments = binding ? forbiddenTypes(binding, types).map(typeName) : [];
+  const forbiddenSegments = binding
+    ? forbiddenTypes(binding, store.manifest.directory.types()).map(typeName)
+    : [];
   return {
     segment,
     header,
@@ -88,10 +88,10 @@ export async function examineKernel(
 
 /** The newest kernel's segment; an older one is never taken in its place. */
 function kernelSegment({ manifest, segments }: Store): SegmentHeader | undefined {
-  const index = newestKernel(manifest.directory);
-  const entry = manifest.directory[index];
-  if (!entry) return undefined;
-  const segment = segments[index];
+  const newest = manifest.directory.newestKernel();
+  if (!newest) return undefined;
+  const { entry } = newest;
+  const segment = segments[newest.index];
   if (!segment)
     throw damaged(`the manifest names segment ${entry.id} at byte ${entry.offset}, which is not there`);
   const { flags, compression, payload } = segment;

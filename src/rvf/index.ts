@@ -222,6 +222,10 @@ const partsOf = ({ kernel, initramfs }: ExaminedKernel): Pick<ExaminedKernel, "k
 });
 
 async function readImageFile(source: Source, sinks: Sinks = {}): Promise<Reading<ImageFile>> {
+  if (source.size === 0)
+    throw new MicroVmError("InvalidArgument", `The kernel image "${source.path}" is empty.`, {
+      property: "kernelPath",
+    });
   const parts = await identifyImage(source, { start: 0, length: source.size });
   const kernel = await readPart(source, parts.kernel, undefined, sinks.kernel);
   const initramfs = parts.initramfs && (await readPart(source, parts.initramfs, undefined, sinks.initramfs));

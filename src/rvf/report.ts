@@ -122,7 +122,7 @@ const segmentReport = ({ id, type, offset, payload, contentHash }: SegmentHeader
   type: typeName(type),
   offset,
   length: payload.length,
-  hash: isUnset(contentHash) ? null : contentHash.toString("hex"),
+  hash: contentHash ?? null,
 });
 
 export function kernelReport(examined: ExaminedKernel): KernelReport {

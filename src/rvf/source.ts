@@ -11,8 +11,8 @@ export interface ByteRange {
 
 /** A length or offset from the file. Beyond 2^53 no file reaches, so such a value becomes Infinity and fits nowhere. */
 export function readLength(bytes: Buffer, at: number): number {
-  const value = bytes.readBigUInt64LE(at);
-  return value > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(value);
+  const high = bytes.readUInt32LE(at + 4);
+  return high >= 2 ** 21 ? Infinity : high * 2 ** 32 + bytes.readUInt32LE(at);
 }
 
 /** Gives the bytes of a small range; throws the subject's error when the file ends before it. */
@@ -23,7 +23,10 @@ export interface Source {
   /** The file's length when it was opened, bytes. */
   readonly size: number;
   readonly at: ReadAt;
-  /** Another `at` with a read-ahead of its own, for reads that go on side by side. */
+  /**
+   * An `at` for many small reads in a row, with a read-ahead of its own, so that several can go on side by side. What it
+   * gives is overwritten by its next read.
+   */
   reader(): ReadAt;
   /** A range in pieces. A piece is overwritten by the next one: use it before asking on. */
   stream(range: ByteRange): AsyncGenerator<Buffer>;
@@ -138,12 +141,14 @@ export async function sourceOf(handle: FileHandle, path: string, subject: Subjec
     throw new MicroVmError(invalid, message, { property });
   };
 
-  const reader = (): ReadAt => {
+  const readAhead = (reused?: Buffer): ReadAt => {
     let window: { start: number; bytes: Buffer } = { start: 0, bytes: Buffer.alloc(0) };
     return async (start, length) => {
       let { start: from, bytes } = window;
       if (start < from || start + length > from + bytes.length) {
-        bytes = await fill(Buffer.alloc(Math.max(length, Math.min(WINDOW, size - start))), start);
+        const wanted = Math.max(length, Math.min(WINDOW, size - start));
+        const own = reused && wanted <= WINDOW ? reused.subarray(0, wanted) : Buffer.alloc(wanted);
+        bytes = await fill(own, start);
         from = start;
         window = { start, bytes };
       }
@@ -156,8 +161,8 @@ export async function sourceOf(handle: FileHandle, path: string, subject: Subjec
     path,
     size,
     identity: { key: [dev, ino, opened.size, mtimeNs, ctimeNs].join(":"), changedMs: Number(ctimeMs) },
-    at: reader(),
-    reader,
+    at: readAhead(),
+    reader: () => readAhead(Buffer.alloc(WINDOW)),
     async *stream({ start, length }) {
       const buffers = [0, 1].map(() => Buffer.alloc(Math.min(CHUNK, length)));
       const read = (done: number): Promise<Buffer> => {

@@ -32,6 +32,4 @@ export function parseBinding(bytes: Buffer): KernelBinding {
 
 /** Which of the types in a store its kernel's binding does not allow. */
 export const forbiddenTypes = ({ allowedSegmentMask }: KernelBinding, types: number[]): number[] =>
-  allowedSegmentMask === 0n
-    ? []
-    : [...new Set(types)].filter((type) => ((allowedSegmentMask >> BigInt(type)) & 1n) === 0n);
+  allowedSegmentMask === 0n ? [] : types.filter((type) => ((allowedSegmentMask >> BigInt(type)) & 1n) === 0n);

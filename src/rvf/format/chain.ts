@@ -6,7 +6,6 @@ import {
   SEGMENT_ALIGNMENT,
   SEGMENT_HEADER_BYTES,
   readSegmentHeader,
-  segmentEnd,
   type SegmentHeader,
 } from "./segment.js";
 import { isUnset } from "../hash.js";
@@ -23,18 +22,22 @@ export interface SegmentChain {
 /** Follows the segments from byte `from`, where one starts or another ends, header by header. */
 export async function walkSegments(source: Source, from: number): Promise<SegmentChain> {
   const segments: SegmentHeader[] = [];
+  const read = source.reader();
   let end = from;
   while (segments.length < MAX_SEGMENTS) {
-    const segment = await nextSegment(source.at, end, source.size);
+    const segment = await nextSegment(read, end, source.size);
     if (!segment) break;
-    if (segmentEnd(segment) > source.size) return { segments, end: segment.offset, cut: segment };
+    if (segment.end > source.size) return { segments, end: segment.offset, cut: segment };
     segments.push(segment);
-    end = segmentEnd(segment);
+    end = segment.end;
   }
   return { segments, end };
 }
 
 const aligned = (offset: number): number => Math.ceil(offset / SEGMENT_ALIGNMENT) * SEGMENT_ALIGNMENT;
+
+/** Whether a segment at byte `to` follows one that ends at byte `end`. */
+const isNext = (end: number, to: number): boolean => end === to || aligned(end) === to;
 
 /** The segment after byte `end`: behind zero padding to the next boundary (wire) or right there (legacy). */
 async function nextSegment(read: ReadAt, end: number, size: number): Promise<SegmentHeader | undefined> {
@@ -62,58 +65,54 @@ const LANES = 16;
  * to the next one. Whoever writes a payload cannot bring that about, not even in a file that was cut while it was written.
  */
 export async function placeSegments(source: Source, manifest: Manifest): Promise<Placement | undefined> {
-  const order = manifest.directory
-    .map((entry, index) => ({ ...entry, index }))
-    .sort((one, other) => one.offset - other.offset);
-  const stops: Stop[] = [...order, { offset: manifest.segment.offset }];
-  const headers = new Array<SegmentHeader | undefined>(order.length);
-  const perLane = Math.ceil(stops.length / LANES);
-  const lanes = Array.from({ length: Math.ceil(stops.length / perLane) }, (_, lane) =>
-    followStops(source, stops, lane * perLane, (lane + 1) * perLane, headers),
-  );
-  const ends = await Promise.all(lanes);
-  if (ends.includes("elsewhere")) return undefined;
-  const brokenAt = ends.find((end) => typeof end === "number");
+  const { directory } = manifest;
+  const order = directory.inFileOrder();
+  const headers: (SegmentHeader | undefined)[] = Array.from(order, () => undefined);
+  const perLane = Math.ceil(Math.max(order.length, 1) / LANES);
+  const lanes: Promise<number | "elsewhere" | undefined>[] = [];
+  for (let from = 0; from === 0 || from < order.length; from += perLane)
+    lanes.push(followLane(source, manifest, order, from, Math.min(from + perLane, order.length), headers));
+  const outcomes = await Promise.all(lanes);
+  if (outcomes.includes("elsewhere")) return undefined;
+  const brokenAt = outcomes.find((outcome) => typeof outcome === "number");
   return { headers, ...(brokenAt !== undefined && { brokenAt }) };
 }
 
-interface Stop extends Partial<DirectoryEntry> {
-  offset: number;
-  /** Its place in the directory; none for the manifest, the last stop. */
-  index?: number;
-}
-
-/** Goes from stop to stop; tells where the chain is broken, or that a stop is not on it ("elsewhere"). */
-async function followStops(
+/**
+ * Goes from entry to entry, `from` to `to` of the directory in the file's order, the last lane on to the manifest. Tells the
+ * byte where the chain is broken, or that an entry is not on it.
+ */
+async function followLane(
   source: Source,
-  stops: Stop[],
+  { directory, segment }: Manifest,
+  order: Uint32Array,
   from: number,
   to: number,
   headers: (SegmentHeader | undefined)[],
 ): Promise<number | "elsewhere" | undefined> {
   const read = source.reader();
-  const before = stops[from - 1];
-  let end = before ? await endOf(read, before, source.size) : 0;
+  const headerAt = (offset: number): Promise<SegmentHeader | undefined> =>
+    readSegmentHeader(read, offset, source.size);
+  const before = from === 0 ? undefined : directory.at(order[from - 1]!);
+  let end = before ? endOf(before, await headerAt(before.offset)) : 0;
   let brokenAt: number | undefined;
-  for (const stop of stops.slice(from, to)) {
-    const bridge = await bridgeGap(source, read, end, stop.offset);
-    if (bridge === "elsewhere") return bridge;
-    brokenAt ??= bridge;
-    if (stop.index === undefined) break;
-    const header = await readSegmentHeader(read, stop.offset, source.size);
-    headers[stop.index] = header && isNamedBy(stop as DirectoryEntry, header) ? header : undefined;
-    end = await endOf(read, stop, source.size);
+  for (const index of order.subarray(from, to)) {
+    const entry = directory.at(index);
+    const gap = isNext(end, entry.offset) ? undefined : await bridgeGap(source, read, end, entry.offset);
+    if (gap === "elsewhere") return gap;
+    brokenAt ??= gap;
+    const header = await headerAt(entry.offset);
+    if (header && isNamedBy(entry, header)) headers[index] = header;
+    end = endOf(entry, header);
   }
-  return brokenAt;
+  if (to < order.length) return brokenAt;
+  const gap = await bridgeGap(source, read, end, segment.offset);
+  return gap === "elsewhere" ? gap : (brokenAt ?? gap);
 }
 
-async function endOf(read: ReadAt, { offset, payloadLength = 0 }: Stop, size: number): Promise<number> {
-  const header = await readSegmentHeader(read, offset, size);
-  // Of a damaged header the directory still knows the length.
-  return header?.payload.length === payloadLength
-    ? segmentEnd(header)
-    : offset + SEGMENT_HEADER_BYTES + payloadLength;
-}
+/** Of a damaged header the directory still knows the length. */
+const endOf = ({ offset, payloadLength }: DirectoryEntry, header: SegmentHeader | undefined): number =>
+  header?.payload.length === payloadLength ? header.end : offset + SEGMENT_HEADER_BYTES + payloadLength;
 
 /**
  * Follows the chain over what no directory names any more: older manifests, deleted or replaced segments. Tells the byte
@@ -127,21 +126,24 @@ async function bridgeGap(
 ): Promise<number | "elsewhere" | undefined> {
   let last: SegmentHeader | undefined;
   for (let end = from, steps = 0; steps < MAX_SEGMENTS; steps++) {
-    if (end === to || aligned(end) === to) return undefined;
+    if (isNext(end, to)) return undefined;
     if (end > to) return last && (await isTorn(source, last)) ? last.offset : "elsewhere";
     last = await nextSegment(read, end, source.size);
     if (!last) return end;
-    end = segmentEnd(last);
+    end = last.end;
   }
   return from;
 }
 
 /**
- * Whether a segment was written in part, and others were appended in its place later. Where it goes beyond the end of the
- * file instead, what stands in it may as well be its own payload.
+ * Whether a segment was written in part, and others were appended in its place later: then its length leads nowhere, and
+ * its bytes are not what was hashed. One that ends where the file or another segment does is whole, however damaged, and
+ * what stands in it is its payload. So it may be where it goes beyond the end of the file.
  */
 async function isTorn(source: Source, segment: SegmentHeader): Promise<boolean> {
-  return segmentEnd(segment) <= source.size && (await checkContent(source, segment)).outcome === "mismatch";
+  const end = segment.end;
+  if (aligned(end) >= source.size || (await nextSegment(source.at, end, source.size))) return false;
+  return (await checkContent(source, segment)).outcome === "mismatch";
 }
 
 export const isNamedBy = ({ id, type, payloadLength }: DirectoryEntry, header: SegmentHeader): boolean =>

@@ -25,6 +25,8 @@ export function fittingLayouts(header: KernelHeader, payload: ByteRange): Kernel
   const { storedSize, compression, cmdlineLength, cmdlineOffset } = header;
   // rvf-runtime goes by the one size, ADR-030 by the other; where they contradict each other, so may the layouts.
   const imageSize = compression === "none" ? header.imageSize : storedSize;
+  // Never more bytes come out than the header says the image has.
+  const adrFits = compression !== "none" || storedSize <= imageSize;
   const range = (offset: number, length: number): ByteRange => ({ start: payload.start + offset, length });
   const behindHeader = KERNEL_HEADER_BYTES;
   const behindBinding = behindHeader + BINDING_BYTES;
@@ -46,7 +48,7 @@ export function fittingLayouts(header: KernelHeader, payload: ByteRange): Kernel
       image: range(behindBinding + cmdlineLength, imageSize),
     });
   for (const footer of [0, SIGNATURE_FOOTER_BYTES])
-    if (payload.length === behindHeader + padded + storedSize + footer)
+    if (adrFits && payload.length === behindHeader + padded + storedSize + footer)
       layouts.push({
         name: "adr030",
         cmdline: range(behindHeader, cmdlineLength),

@@ -19,7 +19,7 @@ export interface Manifest {
   totalVectors: bigint;
   deletedVectors: number;
   metric: string;
-  directory: DirectoryEntry[];
+  directory: Directory;
   /** What follows the deleted ids: the file's identity and, in signed stores, the segments' hashes. */
   trailer: ByteRange;
   /** Whether a content hash stood for these bytes. */
@@ -41,7 +41,7 @@ export async function readManifest(source: Source, segment: SegmentHeader): Prom
   const count = fixed.readUInt32LE(14);
   const directoryEnd = FIXED_BYTES + ENTRY_BYTES * count;
   if (count > MAX_SEGMENTS || directoryEnd + 4 > length) return undefined;
-  const entries = await source.at(start + FIXED_BYTES, ENTRY_BYTES * count);
+  const entries = Buffer.from(await source.at(start + FIXED_BYTES, ENTRY_BYTES * count));
   const deletedVectors = (await source.at(start + directoryEnd, 4)).readUInt32LE();
   const trailerAt = directoryEnd + 4 + 8 * deletedVectors;
   if (trailerAt > length) return undefined;
@@ -54,25 +54,63 @@ export async function readManifest(source: Source, segment: SegmentHeader): Prom
     totalVectors: fixed.readBigUInt64LE(6),
     deletedVectors,
     metric: metrics[metric] ?? `unknown (${metric})`,
-    directory: Array.from({ length: count }, (_, index) => parseEntry(entries, ENTRY_BYTES * index)),
+    directory: new Directory(entries),
     trailer: { start: start + trailerAt, length: length - trailerAt },
     hashed: outcome === "match",
   };
 }
 
-function parseEntry(bytes: Buffer, at: number): DirectoryEntry {
-  return {
-    id: bytes.readBigUInt64LE(at),
-    offset: readLength(bytes, at + 8),
-    payloadLength: readLength(bytes, at + 16),
-    type: bytes.readUInt8(at + 24),
-  };
-}
+/** The entries of a manifest, parsed when they are asked for: a hundred thousand would take much memory else. */
+export class Directory implements Iterable<DirectoryEntry> {
+  constructor(private readonly bytes: Buffer) {}
 
-/** Where in the directory the kernel with the highest id stands; writers number upwards, so it is the newest. */
-export function newestKernel(directory: DirectoryEntry[]): number {
-  return directory.reduce((best, entry, index) => {
-    if (entry.type !== KERNEL) return best;
-    return (directory[best]?.id ?? -1n) > entry.id ? best : index;
-  }, -1);
+  get length(): number {
+    return this.bytes.length / ENTRY_BYTES;
+  }
+
+  at(index: number): DirectoryEntry {
+    const at = ENTRY_BYTES * index;
+    return {
+      id: this.bytes.readBigUInt64LE(at),
+      offset: this.offsetAt(index),
+      payloadLength: readLength(this.bytes, at + 16),
+      type: this.typeAt(index),
+    };
+  }
+
+  offsetAt(index: number): number {
+    return readLength(this.bytes, ENTRY_BYTES * index + 8);
+  }
+
+  typeAt(index: number): number {
+    return this.bytes.readUInt8(ENTRY_BYTES * index + 24);
+  }
+
+  *[Symbol.iterator](): Iterator<DirectoryEntry> {
+    for (let index = 0; index < this.length; index++) yield this.at(index);
+  }
+
+  /** The numbers of the entries in the order of their segments in the file. */
+  inFileOrder(): Uint32Array {
+    const order = Uint32Array.from({ length: this.length }, (_, index) => index);
+    return order.sort((one, other) => this.offsetAt(one) - this.offsetAt(other));
+  }
+
+  /** The kernel with the highest id; writers number upwards, so it is the newest. */
+  newestKernel(): { index: number; entry: DirectoryEntry } | undefined {
+    let newest: { index: number; entry: DirectoryEntry } | undefined;
+    for (let index = 0; index < this.length; index++) {
+      if (this.typeAt(index) !== KERNEL) continue;
+      const entry = this.at(index);
+      if (!newest || entry.id >= newest.entry.id) newest = { index, entry };
+    }
+    return newest;
+  }
+
+  /** Each type that occurs, once. */
+  types(): number[] {
+    const found = new Set<number>();
+    for (let index = 0; index < this.length; index++) found.add(this.typeAt(index));
+    return [...found];
+  }
 }

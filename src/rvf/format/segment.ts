@@ -4,6 +4,7 @@ import { readLength, type ByteRange, type ReadAt } from "../source.js";
 export const SEGMENT_HEADER_BYTES = 64;
 /** "SFVR", the little-endian bytes of 0x52564653. */
 export const SEGMENT_MAGIC = Buffer.from("SFVR", "latin1");
+const MAGIC = SEGMENT_MAGIC.readUInt32LE();
 const SEGMENT_VERSION = 1;
 /** Segments of the wire dialect start at multiples of this; those of the legacy dialect at any byte. */
 export const SEGMENT_ALIGNMENT = 64;
@@ -39,21 +40,33 @@ export const KERNEL = 0x0e;
 
 export const typeName = (type: number): string => segmentTypes[type] ?? `0x${type.toString(16)}`;
 
-export interface SegmentHeader {
-  /** Where the header starts in the file. */
-  offset: number;
-  type: number;
-  /** See `SegmentFlag`; upstream writes 0. */
-  flags: number;
-  id: bigint;
-  payload: ByteRange;
-  /** 0 CRC-32 rotations (legacy) or XXH3-128, 1 XXH3-128, 2 SHAKE-256-128. */
-  checksumAlgorithm: number;
-  compression: number;
-  /** 16 bytes over the payload; no byte of the header is protected by it. */
-  contentHash: Buffer;
-  /** The SignatureFooter behind the payload of a signed segment, 0 where none is. */
-  footerBytes: number;
+/** A file can have 100,000 of them, so they are kept small: the range of the payload follows from offset and length. */
+export class SegmentHeader {
+  constructor(
+    /** Where the header starts in the file. */
+    readonly offset: number,
+    readonly type: number,
+    /** See `SegmentFlag`; upstream writes 0. */
+    readonly flags: number,
+    readonly id: bigint,
+    private readonly payloadBytes: number,
+    /** 0 CRC-32 rotations (legacy) or XXH3-128, 1 XXH3-128, 2 SHAKE-256-128. */
+    readonly checksumAlgorithm: number,
+    readonly compression: number,
+    /** Over the payload, in hex; undefined where none is set. No byte of the header is protected by it. */
+    readonly contentHash: string | undefined,
+    /** The SignatureFooter behind the payload of a signed segment, 0 where none is. */
+    readonly footerBytes: number,
+  ) {}
+
+  get payload(): ByteRange {
+    return { start: this.offset + SEGMENT_HEADER_BYTES, length: this.payloadBytes };
+  }
+
+  /** The byte behind the payload and its signature; padding may follow. */
+  get end(): number {
+    return this.offset + SEGMENT_HEADER_BYTES + this.payloadBytes + this.footerBytes;
+  }
 }
 
 /** Bits of a segment's flags; 12 to 15 are reserved. */
@@ -67,25 +80,12 @@ export const SegmentFlag = {
   reserved: 0xf000,
 } as const;
 
-/** The header at `offset`, or undefined where there is none (other magic or version). */
-export function parseSegmentHeader(bytes: Buffer, offset: number): SegmentHeader | undefined {
-  if (!bytes.subarray(0, 4).equals(SEGMENT_MAGIC) || bytes[4] !== SEGMENT_VERSION) return undefined;
-  return {
-    offset,
-    type: bytes.readUInt8(0x05),
-    flags: bytes.readUInt16LE(0x06),
-    id: bytes.readBigUInt64LE(0x08),
-    payload: { start: offset + SEGMENT_HEADER_BYTES, length: readLength(bytes, 0x10) },
-    checksumAlgorithm: bytes.readUInt8(0x20),
-    compression: bytes.readUInt8(0x21),
-    contentHash: Buffer.from(bytes.subarray(0x28, 0x38)),
-    footerBytes: 0,
-  };
-}
+const NO_HASH = "0".repeat(32);
 
-/** The byte behind the payload and its signature; padding may follow. */
-export const segmentEnd = ({ payload, footerBytes }: SegmentHeader): number =>
-  payload.start + payload.length + footerBytes;
+function hashIn(header: Buffer): string | undefined {
+  const hash = header.toString("hex", 0x28, 0x38);
+  return hash === NO_HASH ? undefined : hash;
+}
 
 /** Reads the header at `offset`; undefined where none is or none fits into a file of `size` bytes. */
 export async function readSegmentHeader(
@@ -94,14 +94,27 @@ export async function readSegmentHeader(
   size: number,
 ): Promise<SegmentHeader | undefined> {
   if (offset + SEGMENT_HEADER_BYTES > size) return undefined;
-  const segment = parseSegmentHeader(await read(offset, SEGMENT_HEADER_BYTES), offset);
-  if (!segment || !(segment.flags & SegmentFlag.signed)) return segment;
-  return { ...segment, footerBytes: await footerBytes(read, segment.payload, size) };
+  const bytes = await read(offset, SEGMENT_HEADER_BYTES);
+  if (bytes.readUInt32LE(0) !== MAGIC || bytes[4] !== SEGMENT_VERSION) return undefined;
+  const flags = bytes.readUInt16LE(0x06);
+  const payloadBytes = readLength(bytes, 0x10);
+  const signed = (flags & SegmentFlag.signed) !== 0;
+  return new SegmentHeader(
+    offset,
+    bytes.readUInt8(0x05),
+    flags,
+    bytes.readBigUInt64LE(0x08),
+    payloadBytes,
+    bytes.readUInt8(0x20),
+    bytes.readUInt8(0x21),
+    hashIn(bytes),
+    // Last: its reads overwrite the header's bytes.
+    signed ? await footerBytes(read, offset + SEGMENT_HEADER_BYTES + payloadBytes, size) : 0,
+  );
 }
 
 /** The length of the SignatureFooter behind a payload, or 0: u16 algorithm, u16 n, n bytes, u32 length of all of it. */
-async function footerBytes(read: ReadAt, { start, length }: ByteRange, size: number): Promise<number> {
-  const at = start + length;
+async function footerBytes(read: ReadAt, at: number, size: number): Promise<number> {
   if (at + 8 > size) return 0;
   const bytes = 8 + (await read(at, 4)).readUInt16LE(2);
   if (at + bytes > size) return 0;

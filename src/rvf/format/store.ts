@@ -9,11 +9,11 @@ import { manifestsFromEnd } from "./scan.js";
 import {
   KERNEL,
   MANIFEST,
+  SEGMENT_ALIGNMENT,
   SEGMENT_HEADER_BYTES,
   SEGMENT_MAGIC,
   WITNESS,
   readSegmentHeader,
-  segmentEnd,
   typeName,
   type SegmentHeader,
 } from "./segment.js";
@@ -26,7 +26,7 @@ export interface Store {
   tail: SegmentHeader[];
   /** Whether the file says that it is signed; see `RootPage`. */
   rootPage?: RootPage;
-  /** "wire" (64-byte boundaries, XXH3 or SHAKE), "legacy" (no padding, CRC) or "mixed". */
+  /** "wire" (segments on 64-byte boundaries), "legacy" (no padding, CRC hashes) or "mixed". */
   dialect: "wire" | "legacy" | "mixed";
   /** Whether the file ends within a segment. */
   cutShort: boolean;
@@ -42,7 +42,7 @@ export async function openStore(source: Source): Promise<Store> {
   const strangers: Manifest[] = [];
   const { manifest, segments, brokenAt } = (await fromEnd(source, strangers)) ?? (await fromStart(source));
   refuseDoubt(source, manifest, strangers);
-  const tail = await walkSegments(source, segmentEnd(manifest.segment));
+  const tail = await walkSegments(source, manifest.segment.end);
   const page = await readRootPage(source);
   // Within a segment it is a payload's own affair.
   const rootPage = page && page.offset >= tail.end ? page : undefined;
@@ -89,7 +89,7 @@ async function fromEnd(source: Source, strangers: Manifest[]): Promise<Found | u
   let budget = BUDGET;
   for await (const offset of manifestsFromEnd(source)) {
     const segment = await readSegmentHeader(source.at, offset, source.size);
-    if (!segment || segmentEnd(segment) > source.size) continue;
+    if (!segment || segment.end > source.size) continue;
     budget -= Math.max(segment.payload.length, CANDIDATE_COST);
     if (budget < 0) return undefined;
     const manifest = await readManifest(source, segment);
@@ -112,7 +112,7 @@ async function fromStart(source: Source): Promise<Found> {
   const manifest = await readManifest(source, last);
   if (!manifest) throw damagedManifest(source, last);
   const byOffset = new Map(segments.map((segment) => [segment.offset, segment]));
-  const named = manifest.directory.map((entry) => {
+  const named = Array.from(manifest.directory, (entry) => {
     const segment = byOffset.get(entry.offset);
     return segment && isNamedBy(entry, segment) ? segment : undefined;
   });
@@ -121,13 +121,13 @@ async function fromStart(source: Source): Promise<Found> {
 
 /** A manifest that builds on the one found, but cannot be shown to be no payload: neither is a safe answer. */
 function refuseDoubt(source: Source, { segment }: Manifest, strangers: Manifest[]): void {
-  const end = segmentEnd(segment);
+  const end = segment.end;
   const newer = strangers.find(
     ({ hashed, directory, segment: own }) =>
       hashed &&
       own.offset >= end &&
-      directory.some(({ offset }) => offset >= end) &&
-      directory.every(({ offset }) => offset < own.offset),
+      [...directory].some(({ offset }) => offset >= end) &&
+      [...directory].every(({ offset }) => offset < own.offset),
   );
   if (newer)
     throw invalid(
@@ -184,22 +184,27 @@ function mismatches(
   { directory, hashed }: Manifest,
   segments: (SegmentHeader | undefined)[],
 ): string[] {
-  const wrong = directory.filter((_, index) => !segments[index]);
-  const [first] = wrong;
-  if (!first) return [];
+  const missing = segments.findIndex((segment) => !segment);
+  if (missing < 0) return [];
+  const first = directory.at(missing);
+  const count = segments.filter((segment) => !segment).length;
   const example = `segment ${first.id} (${typeName(first.type)}) at byte ${first.offset}`;
   if (!hashed)
     throw invalid(
       source,
       `has a manifest without a hash that names segments which are not there: ${example}.`,
     );
-  return [`${wrong.length} of the manifest's segments are damaged or missing, the first ${example}.`];
+  return [`${count} of the manifest's segments are damaged or missing, the first ${example}.`];
 }
 
+/** Readers go by where segments stand, not by how they are hashed: kernels embedded here carry a CRC in either dialect. */
 function dialectOf(all: (SegmentHeader | undefined)[]): Store["dialect"] {
   const segments = all.filter((segment) => segment !== undefined);
-  const legacy = segments.filter(({ checksumAlgorithm }) => checksumAlgorithm === 0).length;
-  return legacy === 0 ? "wire" : legacy === segments.length ? "legacy" : "mixed";
+  const legacyHashes = segments.every(({ checksumAlgorithm }) => checksumAlgorithm === 0);
+  const aligned = segments.every(({ offset }) => offset % SEGMENT_ALIGNMENT === 0);
+  // The first segment stands on a boundary in either.
+  if (aligned && !(legacyHashes && segments.length === 1)) return "wire";
+  return legacyHashes ? "legacy" : "mixed";
 }
 
 /** The error for a store without a kernel, with how to get one in. */

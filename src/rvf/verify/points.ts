@@ -135,7 +135,7 @@ function structurePoints({ manifest, segments, warnings }: Store): Point[] {
 /** One point for all segments of a type that are alike, one for each that is damaged. */
 async function segmentPoints(source: Source, { manifest, segments }: Store): Promise<Point[]> {
   const counts = new Map<string, number>();
-  const damaged: Point[] = manifest.directory
+  const damaged: Point[] = [...manifest.directory]
     .filter((_, index) => !segments[index])
     .map(({ id, type, offset }) =>
       bad("segment", `segment ${id} (${typeName(type)}) is not at byte ${offset}, where the manifest says`),

@@ -36,7 +36,7 @@ export async function checkStoreSignature(
     (tail.length > 0 ? "segments follow the store's signed manifest" : undefined);
   if (flaw) return invalid(flaw);
   // The hash in the kernel's own header was compared with its payload before; here it is compared with the signed one.
-  if (kernel.checksumAlgorithm !== SHAKE_256_128 || !listed?.equals(kernel.contentHash))
+  if (kernel.checksumAlgorithm !== SHAKE_256_128 || listed?.toString("hex") !== kernel.contentHash)
     return invalid("the kernel is not the one that the store's signature is for");
   if (keys.length === 0) return unchecked("the store");
   return checkSigner(rootPage, keys);

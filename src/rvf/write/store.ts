@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { MicroVmError } from "../../errors.js";
 import { walkSegments } from "../format/chain.js";
 import type { Manifest } from "../format/manifest.js";
-import { KERNEL, MANIFEST, SEGMENT_ALIGNMENT, segmentEnd, type SegmentHeader } from "../format/segment.js";
+import { KERNEL, MANIFEST, SEGMENT_ALIGNMENT, type SegmentHeader } from "../format/segment.js";
 import type { Store } from "../format/store.js";
 import type { Source } from "../source.js";
 import { nextManifest } from "./manifest.js";
@@ -38,7 +38,7 @@ export async function addKernel(
       property: "rvfPath",
     });
   const aligned = isAligned(segments, source.size);
-  const end = segmentEnd(store.tail.at(-1) ?? store.manifest.segment);
+  const end = (store.tail.at(-1) ?? store.manifest.segment).end;
   await writeCopy(source, out, signal, (copy) =>
     writing(out, async () => {
       await copy.file.truncate(end);
@@ -61,11 +61,11 @@ export async function addKernel(
  * and from then on find manifests only there or, in files without padding, anywhere; so must the new ones stand.
  */
 function isAligned(segments: SegmentHeader[], fileBytes: number): boolean {
-  const index = segments.findIndex((segment) => segmentEnd(segment) % SEGMENT_ALIGNMENT !== 0);
+  const index = segments.findIndex((segment) => segment.end % SEGMENT_ALIGNMENT !== 0);
   const decisive = segments[index];
   if (!decisive) return segments[0]?.checksumAlgorithm !== 0;
   const next = segments[index + 1]?.offset ?? fileBytes;
-  return next - segmentEnd(decisive) > 0 && next % SEGMENT_ALIGNMENT === 0;
+  return next - decisive.end > 0 && next % SEGMENT_ALIGNMENT === 0;
 }
 
 /** "SHDG": the hashes of the segments, which stand in the manifests of signed stores, behind the identity if there is one. */
