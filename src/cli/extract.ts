@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { extractToFiles } from "../rvf/index.js";
+import { extractToFiles, type RvfReport } from "../rvf/index.js";
 import { note, print, type JsonOption } from "./output.js";
 import { addTrustOptions, trustFrom, type TrustOptions } from "./trust-options.js";
 
@@ -19,11 +19,16 @@ export function addExtract(program: Command): void {
     .action(async (file: string, options: Options) => {
       const { output: kernel, initramfs } = options;
       const report = await extractToFiles(file, { kernel, initramfs, ...trustFrom(options) });
-      if (!options.json) for (const warning of report.warnings) note(`warning: ${warning}`);
-      if (report.kernel?.initramfs && initramfs === undefined)
-        note("note: there is an initramfs behind the kernel; --initramfs FILE writes it.");
+      if (!options.json) tell(report, initramfs);
       print(report, options, ({ written }) =>
         [written.kernel, ...(written.initramfs === null ? [] : [written.initramfs])].join("\n"),
       );
     });
+}
+
+/** What the JSON has anyway. */
+function tell({ warnings, kernel }: RvfReport, initramfs: string | undefined): void {
+  for (const warning of warnings) note(`warning: ${warning}`);
+  if (kernel?.initramfs && initramfs === undefined)
+    note("note: there is an initramfs behind the kernel; --initramfs FILE writes it.");
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { MicroVmError } from "../errors.js";
+import { whyUnread } from "./key-file.js";
 import { parsePublicKey, type Trust, type Verification } from "../rvf/index.js";
 
 export interface TrustOptions {
@@ -10,16 +11,25 @@ export interface TrustOptions {
 }
 
 export function addTrustOptions(command: Command): Command {
-  return command
-    .addOption(
+  return addTrustedKeys(
+    command.addOption(
       new Option("--verification <policy>", "what is demanded of the kernel (default: lenient)").choices([
         "lenient",
         "strict",
         "signed",
       ]),
-    )
-    .option("--trusted-key <file>", "a public key (PEM) whose signature counts; repeatable", readKey, []);
+    ),
+  );
 }
+
+/** For a command that demands nothing. */
+export const addTrustedKeys = (command: Command): Command =>
+  command.option(
+    "--trusted-key <file>",
+    "a public key (PEM) whose signature counts; repeatable",
+    readKey,
+    [],
+  );
 
 export const trustFrom = ({ verification, trustedKey }: TrustOptions): Trust & { trustedKeys: string[] } => ({
   ...(verification && { verification }),
@@ -32,7 +42,7 @@ function readKey(file: string, earlier: string[]): string[] {
     parsePublicKey(text);
     return [...earlier, text];
   } catch (error) {
-    const { message, hint = "" } = error as MicroVmError;
-    throw new InvalidArgumentError(`${message} ${hint}`.trim());
+    if (!(error instanceof MicroVmError)) throw new InvalidArgumentError(whyUnread(error));
+    throw new InvalidArgumentError(`${error.message} ${error.hint ?? ""}`.trim());
   }
 }

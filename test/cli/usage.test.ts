@@ -1,52 +1,36 @@
 /** What the command says without a VM: usage, refusals, exit status. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { microvm } from "../../src/cli/program.js";
-import { kernel, manifest, rvf, vec } from "../rvf/build.js";
-import { errorIn, type Outcome } from "./outcome.js";
+import { run } from "./in-process.js";
+import { errorIn } from "./outcome.js";
 
 let dir: string;
-let file: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "microvm-cli-"));
   process.env["MICROVM_STATE_DIR"] = join(dir, "state");
   process.env["MICROVM_CACHE_DIR"] = join(dir, "cache");
-  file = join(dir, "db.rvf");
-  await writeFile(file, await rvf(vec(), kernel({ cmdline: "console=hvc0" }), manifest));
 });
 afterAll(() => rm(dir, { recursive: true }));
-
-/** Runs the command in this process. */
-async function run(...args: string[]): Promise<Outcome> {
-  const written = { stdout: "", stderr: "" };
-  const spies = (["stdout", "stderr"] as const).map((name) =>
-    import.meta.jest.spyOn(process[name], "write").mockImplementation((text) => {
-      written[name] += String(text);
-      return true;
-    }),
-  );
-  try {
-    return {
-      status: await microvm(args),
-      stdout: written.stdout.trimEnd(),
-      stderr: written.stderr.trimEnd(),
-    };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
 
 test("help and version are no failure", async () => {
   const help = await run("--help");
   expect(help).toMatchObject({ status: 0, stderr: "" });
-  for (const name of "run ls status logs query stop kill check dry-run inspect".split(" "))
+  for (const name of [
+    ..."run ls status logs query stop kill check dry-run".split(" "),
+    ..."inspect verify extract embed sign keygen".split(" "),
+  ])
     expect(help.stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
   expect(await run("--version")).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string,
   });
-  expect(await run("run", "--help")).toMatchObject({ status: 0, stderr: "" });
+  for (const name of ["run", "inspect", "verify", "extract"])
+    expect(await run(name, "--help")).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(new RegExp(`^Usage: microvm ${name} \\[options\\] <file>\n`)) as string,
+      stderr: "",
+    });
 });
 
 test("no subcommand: the help, as wrong usage", async () => {
@@ -70,6 +54,11 @@ test.each([
   ["no vector", ["query", "db"], "required option '-v, --vector <json>' not specified"],
   ["an architecture nobody has", ["check", "--arch", "z80"], "x86_64, aarch64, riscv64"],
   ["a value out of range", ["run", "x.rvf", "-m", "1"], "memoryMb"],
+  ["a policy nobody has", ["verify", "x.rvf", "--verification", "hard"], "lenient, strict, signed"],
+  ["a policy where nothing is demanded", ["inspect", "x.rvf", "--verification", "strict"], "unknown option"],
+  ["a key that is missing", ["run", "x.rvf", "--trusted-key", "/no/such.pub"], "there is no such file."],
+  ["a key that is a folder", ["verify", "x.rvf", "--trusted-key", "/"], "it is a directory."],
+  ["no output", ["extract", "x.rvf"], "required option '-o, --output <file>' not specified"],
   ["an argument of the launcher's own", ["run", "x.rvf", "--extra-args=-S"], "-S is up to the launcher"],
 ])("wrong usage has status 2: %s", async (_, args, words) => {
   const outcome = await run(...args);
@@ -87,6 +76,8 @@ test.each([
 test.each([
   ["a missing file", ["run", "/no/such.rvf"], "RvfNotFound"],
   ["a missing file, inspected", ["inspect", "/no/such.rvf"], "RvfNotFound"],
+  ["a missing file, verified", ["verify", "/no/such.rvf"], "RvfNotFound"],
+  ["a missing file, extracted", ["extract", "/no/such.rvf", "-o", "/no/such"], "RvfNotFound"],
   ["a missing file, planned", ["dry-run", "/no/such.rvf"], "RvfNotFound"],
   ["an unknown VM", ["status", "nobody"], "VmNotFound"],
   ["an unknown VM, asked", ["query", "nobody", "--vector", "[1]"], "VmNotFound"],
@@ -112,14 +103,4 @@ test("logs of an unknown VM", async () =>
 test("ls without VMs", async () => {
   expect(await run("ls")).toEqual({ status: 0, stdout: "no VMs", stderr: "" });
   expect(await run("ls", "--json")).toEqual({ status: 0, stdout: "[]", stderr: "" });
-});
-
-test("inspect tells what an RVF holds", async () => {
-  const { stdout } = await run("inspect", file);
-  expect(stdout).toMatch(/^vectors: +2 of dimension 4/);
-  expect(stdout).toMatch(/^kernel: +bzImage, 2048 bytes/m);
-  expect(JSON.parse((await run("inspect", file, "--json")).stdout)).toMatchObject({
-    dimension: 4,
-    kernel: { cmdline: "console=hvc0", arch: "x86_64" },
-  });
 });
