@@ -23,7 +23,7 @@ import {
   type VmRecord,
 } from "./record.js";
 import { shutdownProcess, type ShutdownOptions, type ShutdownReport } from "./shutdown.js";
-import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
+import { parseSpec, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 import { isUp, statusOfRecord, type VmStatus } from "./status.js";
 
 export interface CreateOptions extends BootOptions {
@@ -98,7 +98,8 @@ export async function updateVm(
 
   const next: VmRecord = { ...old, owner, name, spec };
   try {
-    if (isDeepStrictEqual(old.spec, spec) && isUp(await statusOfRecord(old)) && (await hasSameContent(old))) {
+    const sameSpec = isDeepStrictEqual(withDefaults(old.spec), spec);
+    if (sameSpec && isUp(await statusOfRecord(old)) && (await hasSameContent(old))) {
       await writeRecord(next);
       return await statusOfRecord(next);
     }

@@ -73,6 +73,14 @@ export function checkInput(key: keyof VmSpec, value: unknown): { value: unknown 
     : { problem: parsed.error.issues.map((issue) => issue.message).join("; ") };
 }
 
+/** A spec that was stored before some inputs existed, as it is written now: those had what is their default today. */
+export function withDefaults(stored: Partial<VmSpec>): Partial<VmSpec> {
+  const defaultOf = (key: keyof VmSpec) => vmSpecSchema.shape[key].safeParse(undefined).data;
+  return Object.fromEntries(
+    specKeys.map((key) => [key, stored[key] ?? defaultOf(key)]).filter(([, value]) => value !== undefined),
+  ) as Partial<VmSpec>;
+}
+
 /** Fills in defaults and makes paths absolute. Throws InvalidArgument naming the input and what is wrong with it. */
 export function parseSpec(input: VmSpecInput): VmSpec {
   const parsed = vmSpecSchema.safeParse(input);

@@ -1,6 +1,6 @@
 /** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
 import { isDeepStrictEqual } from "node:util";
-import { isUp, specKeys, statusOf } from "../launcher/index.js";
+import { isUp, specKeys, statusOf, withDefaults } from "../launcher/index.js";
 import type { Inputs, State } from "./inputs.js";
 
 export interface DiffResult {
@@ -16,7 +16,8 @@ export async function diff(id: string, olds: State, news: Inputs): Promise<DiffR
   return { changes: changedInputs(olds, news).length > 0 || !isUp(await statusOf(id)) };
 }
 
-/** Missing and null are the same. */
+/** Missing and null are the same. An input that the state is too old to know had its default. */
 export function changedInputs(olds: State, news: Inputs): (keyof Inputs)[] {
-  return compared.filter((key) => !isDeepStrictEqual(olds[key] ?? undefined, news[key] ?? undefined));
+  const before = { ...olds, ...withDefaults(olds) };
+  return compared.filter((key) => !isDeepStrictEqual(before[key] ?? undefined, news[key] ?? undefined));
 }

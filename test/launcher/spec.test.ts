@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { parseSpec, specKeys, type VmSpecInput } from "../../src/launcher/spec.js";
+import { parseSpec, specKeys, withDefaults, type VmSpecInput } from "../../src/launcher/spec.js";
+import { generateKeyPair } from "../../src/rvf/index.js";
 
 test("the defaults are the seed's", () =>
   expect(parseSpec({ rvfPath: "/db.rvf" })).toEqual({
@@ -9,6 +10,8 @@ test("the defaults are the seed's", () =>
     apiPort: 8080,
     enableKvm: true,
     extraArgs: [],
+    verification: "lenient",
+    trustedKeys: [],
     readyTimeoutSeconds: 60,
   }));
 
@@ -54,6 +57,9 @@ const bad: [key: string, value: unknown][] = [
   ["kernelPath", ""],
   ["initramfsPath", ""],
   ["extraArgs", "-S"],
+  ["verification", "hard"],
+  ["verification", true],
+  ["trustedKeys", "ab".repeat(32)],
   ["readyTimeoutSeconds", 0],
   ["readyTimeoutSeconds", 3601],
 ];
@@ -82,3 +88,44 @@ test.each(["-S", "--daemonize", "-qmp", "-pidfile", "-uuid", "-runas"])(
 
 test("an unknown key is refused: a typing error would otherwise be a default", () =>
   expect(() => parseSpec({ rvfPath: "/a", memory: 512 } as VmSpecInput)).toThrow(/memory/));
+
+describe("trustedKeys", () => {
+  const { publicKey, privateKey } = generateKeyPair();
+  const hex = "ab".repeat(32);
+
+  test("PEM and hex digits are taken as they are", () => {
+    const trustedKeys = [publicKey, hex, ` ${hex.toUpperCase()}\n`];
+    expect(parseSpec({ rvfPath: "/a", trustedKeys }).trustedKeys).toEqual(trustedKeys);
+  });
+
+  test.each([
+    ["a private key", privateKey, "it is a private one"],
+    ["garbage", "correct horse battery staple", "it is no PEM text"],
+    ["hex of another length", "ab".repeat(31), "it is no PEM text"],
+    ["damaged PEM", publicKey.replace("MCow", "AAAA"), "its PEM text is damaged"],
+    ["nothing", "", "it is no PEM text"],
+  ])("%s is refused by its place, and not repeated", (_, key, words) => {
+    const refused = (): unknown => {
+      try {
+        return parseSpec({ rvfPath: "/a", trustedKeys: [hex, key] });
+      } catch (error) {
+        return error;
+      }
+    };
+    const error = refused();
+    expect(error).toMatchObject({
+      code: "InvalidArgument",
+      property: "trustedKeys.1",
+      message: expect.stringContaining(words) as string,
+    });
+    if (key !== "") expect(JSON.stringify(error) + String(error)).not.toContain(key.split("\n").at(1) ?? key);
+  });
+});
+
+test("a spec from before an input existed has its default", () => {
+  const spec = parseSpec({ rvfPath: "/a", memoryMb: 256, trustedKeys: [] });
+  const { verification: _, trustedKeys: __, ...old } = spec;
+  expect(withDefaults(old)).toEqual(spec);
+  expect(withDefaults(spec)).toEqual(spec);
+  expect(withDefaults({ ...old, verification: "signed" })).toEqual({ ...spec, verification: "signed" });
+});

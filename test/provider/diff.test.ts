@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { changedInputs } from "../../src/provider/diff.js";
-import type { Inputs } from "../../src/provider/inputs.js";
+import type { Inputs, State } from "../../src/provider/inputs.js";
 import { sampleInputs, sampleState } from "./samples.js";
 
 test.each<[keyof Inputs, unknown]>([
@@ -14,6 +14,8 @@ test.each<[keyof Inputs, unknown]>([
   ["extraArgs", ["-name", "db"]],
   ["kernelPath", "./bzImage"],
   ["initramfsPath", "./initramfs"],
+  ["verification", "strict"],
+  ["trustedKeys", ["ab".repeat(32)]],
   ["readyTimeoutSeconds", 90],
   ["owner", { ...sampleInputs.owner, stack: "other" }],
   ["contentFingerprint", "beef"],
@@ -34,4 +36,18 @@ test.each<[string, object]>([
 test("a list in another order is a change", () => {
   const olds = { ...sampleState, extraArgs: ["-a", "-b"] };
   expect(changedInputs(olds, { ...sampleInputs, extraArgs: ["-b", "-a"] })).toEqual(["extraArgs"]);
+});
+
+describe("a state from before inputs existed", () => {
+  const { verification: _, trustedKeys: __, ...rest } = sampleState;
+  const olds = rest as State;
+
+  test("has their defaults: no change", () => {
+    expect(changedInputs(olds, sampleInputs)).toEqual([]);
+    const nulls = { ...olds, verification: null, trustedKeys: null } as unknown as State;
+    expect(changedInputs(nulls, sampleInputs)).toEqual([]);
+  });
+
+  test("another value is a change", () =>
+    expect(changedInputs(olds, { ...sampleInputs, verification: "strict" })).toEqual(["verification"]));
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { check } from "../../src/provider/check.js";
 import { specKeys } from "../../src/launcher/index.js";
+import { generateKeyPair } from "../../src/rvf/index.js";
 import { sampleInputs } from "./samples.js";
 
 const unknown = pulumi.runtime.unknownValue;
@@ -15,6 +16,8 @@ beforeAll(async () => {
   process.env["MICROVM_STATE_DIR"] = dir;
 });
 afterAll(() => rm(dir, { recursive: true }));
+
+const { publicKey, privateKey } = generateKeyPair();
 
 /** As the constructor sends them, before any default; on a port that nobody can have taken. */
 const given = (inputs: Record<string, unknown>) => ({
@@ -58,6 +61,13 @@ test.each<[string, unknown, RegExp]>([
   ["kernelPath", 7, /expected string/],
   ["initramfsPath", "", /must not be empty/],
   ["initramfsPath", [], /expected string/],
+  ["verification", "hard", /"lenient"\|"strict"\|"signed"/],
+  ["verification", "", /"lenient"\|"strict"\|"signed"/],
+  ["trustedKeys", "ab".repeat(32), /expected array/],
+  ["trustedKeys", [7], /expected string/],
+  ["trustedKeys", [privateKey], /no Ed25519 public key: it is a private one\.\nName the \.pub file\./],
+  ["trustedKeys", [publicKey, "correct horse"], /no Ed25519 public key: it is no PEM text/],
+  ["trustedKeys", [`${publicKey.slice(0, 60)}\n`], /no Ed25519 public key: its PEM text is damaged/],
   ["readyTimeoutSeconds", 0, />\s?0/],
   ["readyTimeoutSeconds", 3601, /<=\s?3600/],
   ["readyTimeoutSeconds", "60", /expected number/],
@@ -66,6 +76,16 @@ test.each<[string, unknown, RegExp]>([
   const { failures } = await check({}, given({ [property]: value }));
   expect(failures).toEqual([{ property, reason: expect.stringMatching(reason) as string }]);
 });
+
+test.each([privateKey, "correct horse battery staple", publicKey.replace("MCow", "AAAA")])(
+  "a bad key is not repeated",
+  async (key) => {
+    const { inputs, failures } = await check({}, given({ trustedKeys: [key] }));
+    const told = JSON.stringify({ inputs, failures });
+    for (const line of key.split("\n").filter((one) => one !== "" && !one.startsWith("-----")))
+      expect(told).not.toContain(line);
+  },
+);
 
 test("every wrong input is told at once", async () => {
   const { failures } = await check({}, given({ memoryMb: "much", vcpus: 0, apiPort: -1, port: 80 }));
