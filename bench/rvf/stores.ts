@@ -10,9 +10,9 @@ import { fromRepository } from "../../tools/setup/repository.js";
 
 const DIMENSION = 128;
 /** Both stores grow by batches of this size: the large one has ten times the segments too. */
-const BATCH = 20_000;
+const BATCH = 100_000;
 /** Changes when anything here changes what is in the files. */
-const REVISION = 1;
+const REVISION = 2;
 
 /**
  * The paths of the stores: `large` has 1,000,000 vectors, `tenth` 100,000; `tenthSha3` differs from that by its kernel

@@ -63,13 +63,14 @@ export async function examineKernel(
 ): Promise<ExaminedKernel | undefined> {
   const segment = kernelSegment(store);
   if (!segment) return undefined;
-  const content = await checkContent(source, segment);
   const header = parseKernelHeader(await source.at(segment.payload.start, KERNEL_HEADER_BYTES));
   const layout = await chooseLayout(source, header, segment);
   const binding =
     layout.binding && parseBinding(await source.at(layout.binding.start, layout.binding.length));
   const cmdline = await readCmdline(source, layout.cmdline);
   const image = await withImage(source, header, layout, (opened) => readImage(opened, header, sinks));
+  // After the image, so that the disk can work on what went into the sinks.
+  const content = await checkContent(source, segment);
   const signature = await checkSignatures(source, store, { segment, layout, flags: header.flags }, keys);
   const forbiddenSegments = binding
     ? forbiddenTypes(binding, store.manifest.directory.types()).map(typeName)

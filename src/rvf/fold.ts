@@ -11,16 +11,18 @@ const BLOCK = 4 * WORDS;
 
 export function fold(): Hasher {
   const out = new Int32Array(WORDS);
+  let carry = 0;
   let rest = Buffer.alloc(0);
   return {
     update(piece) {
       const bytes = rest.length > 0 ? Buffer.concat([rest, piece]) : piece;
       const whole = bytes.length - (bytes.length % BLOCK);
-      foldBlocks(out, wordsOf(bytes.subarray(0, whole)));
+      carry = foldBlocks(out, wordsOf(bytes.subarray(0, whole)), carry);
       rest = Buffer.from(bytes.subarray(whole));
     },
     digest() {
       const result = Buffer.from(new Uint8Array(out.buffer));
+      result[12] = result.readUInt8(12) + carry;
       rest.forEach((byte, here) => {
         const there = (here + 13) % BLOCK;
         const sum = (result.readUInt8(here) + byte) & 0xff;
@@ -38,18 +40,20 @@ function wordsOf(bytes: Uint8Array): Int32Array {
   return new Int32Array(buffer, byteOffset, length / 4);
 }
 
-function foldBlocks(out: Int32Array, words: Int32Array): void {
+/** Gives what the last word still has to add to the fourth word after it, and takes the same of the blocks before. */
+function foldBlocks(out: Int32Array, words: Int32Array, carried: number): number {
+  let carry = carried;
   for (let at = 0; at < words.length; at++) {
     const word = at & 7;
     const sum = addLanes(out[word]!, words[at]!);
     out[word] = sum;
     const rotated = ((sum & 0x1f1f1f1f) << 3) | ((sum >>> 5) & 0x07070707);
-    // 13 bytes on: three words and a byte, so the last lane falls into the word after.
+    // 13 bytes on: three words and a byte. The last lane falls into the word after, whose first lane is free.
     const third = (word + 3) & 7;
-    const fourth = (word + 4) & 7;
-    out[third] = addLanes(out[third]!, rotated << 8);
-    out[fourth] = addLanes(out[fourth]!, rotated >>> 24);
+    out[third] = addLanes(out[third]!, (rotated << 8) | carry);
+    carry = rotated >>> 24;
   }
+  return carry;
 }
 
 /** Adds four bytes to four bytes, none carrying into the next. */

@@ -43,15 +43,10 @@ export function shake256(bits: 128 | 256): Hasher {
 export const sha3 = (): Hasher => createHash("sha3-256");
 export const sha256 = (): Hasher => createHash("sha256");
 
-/** Reads the range once and gives every hasher's digest, by the hashers' names. */
-export async function hashRange<Name extends string>(
-  source: Source,
-  range: ByteRange,
-  hashers: Record<Name, Hasher>,
-): Promise<Record<Name, Buffer>> {
-  const entries = Object.entries<Hasher>(hashers);
-  for await (const piece of source.stream(range)) for (const [, hasher] of entries) hasher.update(piece);
-  return Object.fromEntries(entries.map(([name, hasher]) => [name, hasher.digest()])) as Record<Name, Buffer>;
+/** The digest of a range of a file. */
+export async function digestOf(source: Source, range: ByteRange, hasher: Hasher): Promise<Buffer> {
+  for await (const piece of source.stream(range)) hasher.update(piece);
+  return hasher.digest();
 }
 
 /** All zero bytes: how RVF says that a hash was not set. */

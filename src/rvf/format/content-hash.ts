@@ -1,6 +1,6 @@
 /** A segment's content hash: 16 bytes over its payload, by the function that the header names. */
 import type { SegmentHeader } from "./segment.js";
-import { crc32Rotations, hashRange, shake256, xxh3, type Hasher } from "../hash.js";
+import { crc32Rotations, digestOf, shake256, xxh3, type Hasher } from "../hash.js";
 import type { Source } from "../source.js";
 
 /** `algorithm` says which function the outcome is about. */
@@ -16,7 +16,7 @@ export async function checkContent(source: Source, segment: SegmentHeader): Prom
   const names = algorithms[checksumAlgorithm];
   if (!names) return { outcome: "unknown", algorithm: `number ${checksumAlgorithm}` };
   for (const name of names) {
-    const { digest } = await hashRange(source, payload, { digest: await hashers[name]() });
+    const digest = await digestOf(source, payload, await hashers[name]());
     if (digest.toString("hex") === contentHash) return { outcome: "match", algorithm: name };
   }
   return { outcome: "mismatch", algorithm: names.join(" or ") };

@@ -1,7 +1,7 @@
 /** The hash of a kernel's image in its header, which does not say by which function it was made. */
 import type { KernelHeader } from "../format/kernel.js";
 import { fold } from "../fold.js";
-import { hashRange, isUnset, sha3, shake256, type Hasher } from "../hash.js";
+import { digestOf, isUnset, sha3, shake256, type Hasher } from "../hash.js";
 import type { Image } from "../image/open.js";
 
 /** The fold is what today's writers store: no cryptographic hash, a forgery that has the same one is easily made. */
@@ -55,7 +55,9 @@ export async function matchingHash(
   expected: Buffer,
   candidates: ImageHash[] = names,
 ): Promise<ImageHash | undefined> {
-  const hashers = Object.fromEntries(candidates.map((name) => [name, functions[name]()]));
-  const digests = await hashRange(source, range, hashers);
-  return candidates.find((name) => digests[name]?.equals(expected));
+  for (const name of candidates) {
+    const digest = await digestOf(source, range, functions[name]());
+    if (digest.equals(expected)) return name;
+  }
+  return undefined;
 }

@@ -4,7 +4,7 @@ import { KERNEL_HEADER_BYTES } from "../format/kernel.js";
 import type { KernelLayout } from "../format/layout.js";
 import { SEGMENT_HEADER_BYTES, SegmentFlag, type SegmentHeader } from "../format/segment.js";
 import type { Store } from "../format/store.js";
-import { hashRange, shake256 } from "../hash.js";
+import { digestOf, shake256 } from "../hash.js";
 import type { Source } from "../source.js";
 import { parseSignatureFooter, segmentMessage } from "./segment-signature.js";
 import {
@@ -58,7 +58,7 @@ async function checkSegmentSignature(
   if (!footer) return invalid("the segment is marked as signed, but no signature follows it");
   if (!footer.ed25519) return unknownAlgorithm(footer.algorithm);
   if (keys.length === 0) return unchecked("its segment");
-  const { digest } = await hashRange(source, payload, { digest: shake256(128) });
+  const digest = await digestOf(source, payload, shake256(128));
   const message = segmentMessage(await source.at(offset, SEGMENT_HEADER_BYTES), digest);
   return byAny(keys, message, footer.ed25519, "its segment");
 }

@@ -5,7 +5,7 @@ import type { Manifest } from "../format/manifest.js";
 import { ROOT_PAGE_CHECKSUM_AT, signedBytesOf, type RootPage } from "../format/root-page.js";
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from "../format/segment.js";
 import type { Store } from "../format/store.js";
-import { hashRange, shake256 } from "../hash.js";
+import { digestOf, shake256 } from "../hash.js";
 import type { Source } from "../source.js";
 import { fingerprint } from "./keys.js";
 import { invalid, unchecked, validBy, type SignatureCheck } from "./signature-check.js";
@@ -64,7 +64,7 @@ async function flawOfManifest(
   page: RootPage,
   { segment }: Manifest,
 ): Promise<string | undefined> {
-  const { digest } = await hashRange(source, segment.payload, { digest: shake256(128) });
+  const digest = await digestOf(source, segment.payload, shake256(128));
   const same =
     page.manifest.start === segment.offset &&
     page.manifest.length === SEGMENT_HEADER_BYTES + segment.payload.length &&
