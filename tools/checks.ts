@@ -24,7 +24,7 @@ export const checks: Step[] = [
   npmCheck("Types", "tsc", "--noEmit"),
   npmCheck("Format", "prettier", "--check", "--log-level", "warn", "."),
   npmCheck("Lint", "eslint", "--max-warnings", "0", "."),
-  npmCheck("Who may import whom", "depcruise", "src", "tools"),
+  npmCheck("Who may import whom", "depcruise", "src", "tools", "bench"),
   npmCheck("Unused files, exports and dependencies", "knip"),
   { title: "Guest's format", run: checkGuestFormat },
   { title: "Published package", run: checkPublishedPackage },

@@ -1,6 +1,7 @@
-/** Makes the RVF that the demo and the tests boot, with a real writer: @ruvector/rvf-node. */
-import { readFile, rm } from "node:fs/promises";
+/** Makes the RVF that the demo and the tests boot: vectors by a real writer, @ruvector/rvf-node, and a kernel by ours. */
+import { rename, rm } from "node:fs/promises";
 import rvf from "@ruvector/rvf-node";
+import { embedKernel } from "../src/rvf/index.js";
 
 export interface SampleOptions {
   /** A bootable image to embed; without one the RVF carries no kernel. */
@@ -22,10 +23,14 @@ export async function makeSampleRvf(path: string, options: SampleOptions = {}): 
   try {
     const ids = Array.from({ length: count }, (_, i) => i + 1);
     store.ingestBatch(Float32Array.from(randomNumbers(1, count * dimension)), ids);
-    if (image !== undefined) store.embedKernel(0, 1, 0, await readFile(image), 8080, cmdline);
   } finally {
     store.close();
   }
+  if (image === undefined) return;
+  const plain = `${path}.plain`;
+  await rename(path, plain);
+  await embedKernel(plain, { image, cmdline, out: path });
+  await rm(plain);
 }
 
 /** A query vector that is none of the store's own. */

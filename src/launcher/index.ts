@@ -17,5 +17,14 @@ export { isPortFree } from "./ports.js";
 export { checkInput, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 export type { Progress } from "./boot.js";
 export type { ShutdownReport, Rung } from "./shutdown.js";
+export {
+  embedKernel,
+  extractToFiles,
+  generateKeyPair,
+  inspectRvf,
+  signKernel,
+  verifyRvf,
+  type Verification,
+} from "../rvf/index.js";
 export type { Neighbour } from "../client/index.js";
 export { MicroVmError, describeError, errorCodes, type ErrorCode } from "../errors.js";

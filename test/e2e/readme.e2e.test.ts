@@ -20,7 +20,7 @@ test("from a clone to a query by hand", async () => {
   for (const command of commands) {
     // As it stands, but for what may be somebody else's: files in the repository's folder, and port 8080.
     const line = command
-      .replaceAll(/\b(appliance\.img|db\.rvf)\b/g, join(state.dir, "$1"))
+      .replaceAll(/\b(appliance\.img|vectors\.rvf|db\.rvf)\b/g, join(state.dir, "$1"))
       .replace("run -d", "run -d --port 0");
     const { all, exitCode } = await execa("sh", ["-c", line], {
       cwd: repository,
@@ -34,10 +34,11 @@ test("from a clone to a query by hand", async () => {
     if (exitCode !== 0) throw new Error(`${command}\n${all}`);
     said.push(all);
   }
-  expect(commands).toHaveLength(6);
-  const [appliance, made, inspected, ran, answer, stopped] = said;
+  expect(commands).toHaveLength(7);
+  const [appliance, made, embedded, inspected, ran, answer, stopped] = said;
   expect(appliance).toMatch(/sha256 [0-9a-f]{64}/);
   expect(made).toContain("3 vectors of dimension 3");
+  expect(embedded).toContain("bzImage");
   expect(inspected).toMatch(/^vectors: +3 of dimension 3/m);
   expect(ran).toMatch(/^status: +running$/m);
   expect(answer).toMatch(/^ID +DISTANCE\n1 +\S+\n2 +\S+$/m);
