@@ -1,7 +1,7 @@
 /** What a VM is asked to be: plain JSON, the same for the library, the command and the Pulumi provider. */
 import { resolve } from "node:path";
 import { z } from "zod";
-import { MicroVmError, describeError } from "../errors.js";
+import { MicroVmError } from "../errors.js";
 import { parsePublicKey } from "../rvf/index.js";
 
 const port = z.int().min(0).max(65535);
@@ -23,7 +23,8 @@ const publicKey = z.string().superRefine((text, context) => {
   try {
     parsePublicKey(text);
   } catch (error) {
-    context.addIssue({ code: "custom", message: describeError(error) });
+    const { message, hint = "" } = error as MicroVmError;
+    context.addIssue({ code: "custom", message: `${message} ${hint}`.trim() });
   }
 });
 
@@ -68,10 +69,12 @@ export const specKeys = Object.keys(vmSpecSchema.shape) as (keyof VmSpec)[];
 /** One input by itself: its value, with the default where there is none, or what is wrong with it. */
 export function checkInput(key: keyof VmSpec, value: unknown): { value: unknown } | { problem: string } {
   const parsed = vmSpecSchema.shape[key].safeParse(value ?? undefined);
-  return parsed.success
-    ? { value: parsed.data }
-    : { problem: parsed.error.issues.map((issue) => issue.message).join("; ") };
+  return parsed.success ? { value: parsed.data } : { problem: parsed.error.issues.map(problemOf).join("; ") };
 }
+
+/** Of a list it is said which item, counted from 1. */
+const problemOf = ({ path: [index], message }: z.core.$ZodIssue): string =>
+  typeof index === "number" ? `item ${index + 1}: ${message}` : message;
 
 /** A spec that was stored before some inputs existed, as it is written now: those had what is their default today. */
 export function withDefaults(stored: Partial<VmSpec>): Partial<VmSpec> {

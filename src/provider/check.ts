@@ -57,11 +57,15 @@ function checkShape(news: Record<string, unknown>): CheckResult {
       continue;
     }
     const checked = checkInput(key, news[key]);
-    if ("problem" in checked) failures.push({ property: key, reason: checked.problem });
+    if ("problem" in checked) failures.push(shapeFailure(key, checked.problem));
     else if (checked.value !== undefined) inputs[key] = checked.value;
   }
   return { inputs, failures };
 }
+
+/** The engine prints the value of the property that a failure names, and a private key may stand there by mistake. */
+const shapeFailure = (key: string, problem: string): CheckFailure =>
+  key === "trustedKeys" ? { property: "", reason: `${key}: ${problem}` } : { property: key, reason: problem };
 
 /** Without it a file that changed behind its path would not be seen; one that cannot be read is told by the checks. */
 async function fingerprint(inputs: Inputs): Promise<{ contentFingerprint?: string }> {

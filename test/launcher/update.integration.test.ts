@@ -1,7 +1,15 @@
 /** What an update boots anew, and what it leaves alone. */
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createVm, destroyVm, statusOf, updateVm, type VmStatus } from "../../src/launcher/index.js";
+import {
+  createVm,
+  destroyVm,
+  statusOf,
+  updateVm,
+  type VmSpec,
+  type VmStatus,
+} from "../../src/launcher/index.js";
+import { readRecord, writeRecord } from "../../src/launcher/record.js";
 import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours, sampleRvf } from "../support/rvf.js";
@@ -26,6 +34,13 @@ test("the same spec and file leave the VM running", async () => {
   const same = await updateVm(vm.vmId, spec(), { onProgress: (text) => progress.push(text) });
   expect(same).toEqual(vm);
   expect(progress).toEqual([]);
+});
+
+test("a record from before inputs existed is the same spec with their defaults", async () => {
+  const record = (await readRecord(vm.vmId))!;
+  const { verification: _, trustedKeys: __, ...older } = record.spec;
+  await writeRecord({ ...record, spec: older as VmSpec });
+  expect(await updateVm(vm.vmId, spec())).toEqual(vm);
 });
 
 test("an update that cannot be leaves the VM running as it was", async () => {

@@ -5,9 +5,10 @@ import { once } from "node:events";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { specKeys } from "../../src/launcher/index.js";
+import { generateKeyPair, signKernel } from "../../src/rvf/index.js";
 import { makeSampleRvf } from "../../tools/sample-rvf.js";
 import { kernel, manifest, rvf, vec } from "../rvf/build.js";
-import { sampleRvf } from "../support/rvf.js";
+import { appliancePath, sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { asSent, startPlugin, type Plugin } from "./plugin.js";
 
@@ -38,6 +39,8 @@ test("good inputs come back whole, with defaults and the fingerprint of the file
     vcpus: 1,
     enableKvm: true,
     extraArgs: [],
+    verification: "lenient",
+    trustedKeys: [],
     readyTimeoutSeconds: 60,
     contentFingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
   });
@@ -104,6 +107,57 @@ test("memory below what the kernel asks for", async () => {
     /^MemoryTooSmall: the kernel asks for 512 MiB, memoryMb is 256\nSet memoryMb to 512/,
   );
   expect((await plugin.check(asSent({ rvfPath, apiPort: 0, memoryMb: 512 }))).failures).toEqual([]);
+});
+
+describe("verification", () => {
+  const { publicKey, privateKey } = generateKeyPair();
+  const stranger = generateKeyPair().publicKey;
+  let rvfPath: string;
+  beforeAll(async () => {
+    rvfPath = join(state.dir, "signed.rvf");
+    await signKernel(good, { privateKey, out: rvfPath });
+  });
+
+  test("strict: a kernel whose image hash is a fold is refused", async () => {
+    const weak = join(state.dir, "weak.rvf");
+    await writeWeakRvf(weak);
+    const check = async (rvfPath: string) =>
+      (await plugin.check(asSent({ rvfPath, apiPort: 0, verification: "strict" }))).failures;
+    expect(await check(good)).toEqual([]);
+    expect(await check(weak)).toEqual([
+      {
+        property: "rvfPath",
+        reason: expect.stringMatching(/^KernelUntrusted: .* verification is "strict": .* fold/) as string,
+      },
+    ]);
+  });
+
+  test("signed: by a trusted key, or not at all", async () => {
+    const checked = async (...trustedKeys: string[]) =>
+      await plugin.check(asSent({ rvfPath, apiPort: 0, verification: "signed", trustedKeys }));
+    const { inputs, failures } = await checked(stranger, publicKey);
+    expect(failures).toEqual([]);
+    expect(inputs).toMatchObject({ verification: "signed", trustedKeys: [stranger, publicKey] });
+    for (const keys of [[stranger], []])
+      expect((await checked(...keys)).failures).toEqual([
+        {
+          property: "rvfPath",
+          reason: expect.stringMatching(/^KernelUntrusted: .*\nName the signer's public key/) as string,
+        },
+      ]);
+    expect(await failureOf({ rvfPath: good, verification: "signed", trustedKeys: [publicKey] })).toEqual({
+      property: "rvfPath",
+      reason: expect.stringMatching(/^KernelUntrusted: .* not signed\.\n`microvm sign` makes/) as string,
+    });
+  });
+
+  test.each(["strict", "signed"])("%s: a kernel of the user's own carries nothing to verify", async (how) => {
+    const kernelPath = appliancePath();
+    expect(await failureOf({ rvfPath, kernelPath, verification: how, trustedKeys: [publicKey] })).toEqual({
+      property: "kernelPath",
+      reason: expect.stringMatching(/^KernelUntrusted: .*kernelPath carries nothing to verify/) as string,
+    });
+  });
 });
 
 test.each(["apiPort", "sshPort"])("a taken port is said of %s, with the process that has it", async (key) => {

@@ -6,9 +6,9 @@ import { query } from "../../src/client/index.js";
 import { listRecords } from "../../src/launcher/index.js";
 import type { State } from "../../src/provider/inputs.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
-import { expectNeighbours, sampleRvf } from "../support/rvf.js";
+import { expectNeighbours, sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
-import { isAlive } from "../support/wait.js";
+import { eventually, isAlive } from "../support/wait.js";
 import { checkedInputs, makeVm } from "./made.js";
 import { asSent, startPlugin, type Plugin } from "./plugin.js";
 import { sampleState } from "./samples.js";
@@ -46,10 +46,21 @@ test("create returns every output, and the VM answers like the store on the host
     expect([key, Number.isInteger(outs[key]) && Number(outs[key]) > 0]).toEqual([key, true]);
   }
   expect(isAlive(outs.pid)).toBe(true);
-  expect(plugin.output()).toBe(
+  expect(outs.kernelIntegrity).toBe("not signed; image hash SHA3-256 matches; segment hash CRC32 matches");
+  expect(plugin.output()).toBe("");
+  await expectAnswers(outs);
+});
+
+test("what is weak about a kernel is told under the resource's name, and in kernelIntegrity", async () => {
+  const rvfPath = join(state.dir, "weak.rvf");
+  await writeWeakRvf(rvfPath);
+  await using own = await startPlugin();
+  await using vm = await makeVm(own, { rvfPath });
+  expect(vm.outs.kernelIntegrity).toMatch(/^not signed; image hash is a non-cryptographic fold \(/);
+  await eventually(() => own.output() !== "");
+  expect(own.output()).toBe(
     "db: warning: The image hash is a non-cryptographic fold: it shows accidents, not forgery.",
   );
-  await expectAnswers(outs);
 });
 
 test("delete powers the guest down, leaves nothing, and may be repeated", async () => {
@@ -103,6 +114,7 @@ test("diff: nothing changed, each input changed, the VM died", async () => {
   }
 
   process.kill(outs.pid, "SIGKILL");
+  await eventually(() => !isAlive(outs.pid));
   expect(await plugin.diff(id, outs, inputs)).toBe(true);
 });
 

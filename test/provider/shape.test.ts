@@ -63,11 +63,6 @@ test.each<[string, unknown, RegExp]>([
   ["initramfsPath", [], /expected string/],
   ["verification", "hard", /"lenient"\|"strict"\|"signed"/],
   ["verification", "", /"lenient"\|"strict"\|"signed"/],
-  ["trustedKeys", "ab".repeat(32), /expected array/],
-  ["trustedKeys", [7], /expected string/],
-  ["trustedKeys", [privateKey], /no Ed25519 public key: it is a private one\.\nName the \.pub file\./],
-  ["trustedKeys", [publicKey, "correct horse"], /no Ed25519 public key: it is no PEM text/],
-  ["trustedKeys", [`${publicKey.slice(0, 60)}\n`], /no Ed25519 public key: its PEM text is damaged/],
   ["readyTimeoutSeconds", 0, />\s?0/],
   ["readyTimeoutSeconds", 3601, /<=\s?3600/],
   ["readyTimeoutSeconds", "60", /expected number/],
@@ -77,15 +72,29 @@ test.each<[string, unknown, RegExp]>([
   expect(failures).toEqual([{ property, reason: expect.stringMatching(reason) as string }]);
 });
 
-test.each([privateKey, "correct horse battery staple", publicKey.replace("MCow", "AAAA")])(
-  "a bad key is not repeated",
-  async (key) => {
-    const { inputs, failures } = await check({}, given({ trustedKeys: [key] }));
-    const told = JSON.stringify({ inputs, failures });
-    for (const line of key.split("\n").filter((one) => one !== "" && !one.startsWith("-----")))
-      expect(told).not.toContain(line);
-  },
-);
+/** The engine would print the value of the property, were it named as such. */
+test.each<[string, unknown, RegExp]>([
+  ["no list", privateKey, /^trustedKeys: .*expected array/],
+  ["no text", [7], /^trustedKeys: item 1: .*expected string/],
+  [
+    "a private key",
+    [publicKey, privateKey],
+    /^trustedKeys: item 2: .* it is a private one\. Name the \.pub file\.$/,
+  ],
+  [
+    "garbage",
+    ["correct horse battery staple"],
+    /item 1: The key is no Ed25519 public key: it is no PEM text/,
+  ],
+  ["damaged PEM", [publicKey.replace("MCow", "AAAA")], /its PEM text is damaged/],
+  ["cut PEM", [publicKey.slice(0, 60)], /its PEM text is damaged/],
+])("trustedKeys: %s is refused by name, and not repeated", async (_, trustedKeys, reason) => {
+  const { inputs, failures } = await check({}, given({ trustedKeys }));
+  expect(failures).toEqual([{ property: "", reason: expect.stringMatching(reason) as string }]);
+  const told = JSON.stringify({ inputs, failures });
+  for (const line of [trustedKeys].flat().flatMap((key) => String(key).split("\n")))
+    if (line.length > 8 && !line.startsWith("-----")) expect(told).not.toContain(line);
+});
 
 test("every wrong input is told at once", async () => {
   const { failures } = await check({}, given({ memoryMb: "much", vcpus: 0, apiPort: -1, port: 80 }));

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import rvf from "@ruvector/rvf-node";
 import type { Neighbour } from "../../src/launcher/index.js";
 import { makeSampleRvf, type SampleOptions } from "../../tools/sample-rvf.js";
 
@@ -21,6 +22,17 @@ export function appliancePath(): string {
 
 /** A store of 3000 vectors with the appliance in it. */
 export const sampleRvf = async (): Promise<string> => await madeOnce("sample", {});
+
+/** One with the appliance as the format's own library embeds it: its hash of the image proves nothing. */
+export async function writeWeakRvf(path: string): Promise<void> {
+  await makeSampleRvf(path);
+  const store = rvf.RvfDatabase.open(path);
+  try {
+    store.embedKernel(0, 1, 0, await readFile(appliancePath()), 8080);
+  } finally {
+    store.close();
+  }
+}
 
 /**
  * One whose guest never gets ready and never ends by itself: without an init in its initramfs the kernel looks for a

@@ -30,10 +30,18 @@ export function privateState(): TestState {
   afterAll(async () => {
     for (const { vmId } of await listRecords()) await destroyVm(vmId, { from: "sigkill" });
     // What no record tells of any more.
-    for (const pid of await processesNaming(state.dir)) process.kill(pid, "SIGKILL");
+    for (const pid of await processesNaming(state.dir)) killUnlessGone(pid);
     await rm(state.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   });
   return state;
+}
+
+function killUnlessGone(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself since it was listed.
+  }
 }
 
 /** Everything that VMs of this test file have left on the host: processes, folders. Empty when they are gone. */
