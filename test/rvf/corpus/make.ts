@@ -9,7 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import rvfNode from "@ruvector/rvf-node";
 import { fromRepository } from "../../../tools/setup/repository.js";
-import { bzImage, certificate, elf, kernel, manifest, rvf, vec, witness, type Part } from "../build.js";
+import { bzImage, certificate, elf, kernel, manifest, rvf, signatureFooter, vec, witness } from "../build.js";
+import type { Part } from "../build.js";
 import { assemble } from "../fuzz/assemble.js";
 import type { FileModel, KernelModel, SegmentModel } from "../fuzz/model.js";
 
@@ -103,8 +104,30 @@ function byRvfCommand(): void {
   copyFileSync(path, corpusFile("cli-compacted"));
 }
 
+/** Without hashes, so that what is changed in the frame reaches the decoder. */
+async function byZstdCommand(): Promise<void> {
+  const words = Array.from({ length: 400 }, (_, index) => `word${(index * 7919) % 101}`).join(" ");
+  const image = Buffer.concat([bzImage(), Buffer.from(words)]);
+  const stored = execFileSync("zstd", ["-19", "-c"], { input: image });
+  const header = (bytes: Buffer): void => {
+    bytes.writeUInt8(2, 0x28);
+    bytes.writeBigUInt64LE(BigInt(image.length), 0x18);
+  };
+  const part = kernel({ layout: "adr030", cmdline: "z", image: stored, imageHash: Buffer.alloc(32), header });
+  const parts = [{ ...part, checksum: "unset" as const }, manifest];
+  writeFileSync(corpusFile("zstd-adr030"), await rvf(...parts));
+}
+
+/** The flag SIGNED and a footer behind the payload; the signature is nobody's. */
+async function signed(): Promise<void> {
+  const part = { ...kernel({ cmdline: "s" }), footer: () => signatureFooter() };
+  writeFileSync(corpusFile("wire-signed-segment"), await rvf(manifest, part, manifest));
+}
+
 try {
   await assembled();
+  await signed();
+  await byZstdCommand();
   await modelled();
   byRvfNode();
   byRvfCommand();
