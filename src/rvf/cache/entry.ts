@@ -4,6 +4,7 @@ import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs
 import { join } from "node:path";
 import { MicroVmError, systemErrorCode, type ErrorCode } from "../../errors.js";
 import { readPart, type PartDigest, type Sink } from "../examine.js";
+import { writeReasons } from "../reasons.js";
 import { withSource } from "../source.js";
 
 /** An entry that is being written: nobody sees it under its name before all of its bytes are on disk. */
@@ -92,13 +93,7 @@ async function removeAbandoned(cacheDir: string): Promise<void> {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EROFS: "the file system is read-only",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EFBIG: "the file would be larger than allowed",
-  ENOTDIR: "a part of its path is not a directory",
+  ...writeReasons,
   // What Node says of making a folder on a read-only file system.
   ENOENT: "nothing can be made there; the file system may be read-only",
   EEXIST: "something else is at its place",

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { constants, type BigIntStats } from "node:fs";
 import { chmod, copyFile, lstat, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
+import { writeReasons } from "../reasons.js";
 import type { Source } from "../source.js";
 import { refuseChanged, wholeOf } from "./pieces.js";
 
@@ -83,17 +84,8 @@ async function statsOf(path: string, read: StatOf): Promise<BigIntStats | undefi
   }
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EROFS: "the file system is read-only",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EFBIG: "the file would be larger than allowed",
-  ENOENT: "its directory does not exist",
-  ENOTDIR: "a part of its path is not a directory",
-  ENAMETOOLONG: "its name is too long",
-};
+const reasonFor = (code: string): string =>
+  code === "ENOENT" ? "its directory does not exist" : (writeReasons[code] ?? code);
 
 /** Tells what a failed system call means for the output; errors of the sources pass as they are. */
 export async function writing<T>(out: string, action: () => Promise<T>): Promise<T> {
@@ -102,7 +94,7 @@ export async function writing<T>(out: string, action: () => Promise<T>): Promise
   } catch (error) {
     const code = systemErrorCode(error);
     if (error instanceof MicroVmError || code === undefined) throw error;
-    throw new MicroVmError("Io", `"${out}" cannot be written: ${reasons[code] ?? code}.`, {
+    throw new MicroVmError("Io", `"${out}" cannot be written: ${reasonFor(code)}.`, {
       cause: error,
       hint: "Name a file in a directory where you may write and where there is room for it.",
     });
