@@ -124,6 +124,7 @@ test("read: running, then killed, then brought back by update, then gone", async
   expect(await plugin.read(id, outs)).toEqual({ id, props: outs });
 
   process.kill(outs.pid, "SIGKILL");
+  await eventually(() => !isAlive(outs.pid));
   const killed = await plugin.read(id, outs);
   expect(killed).toEqual({
     id,

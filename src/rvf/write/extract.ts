@@ -9,7 +9,7 @@ import { integrityReport, kernelReport, segmentReports, storeReport, type RvfRep
 import { withSource } from "../source.js";
 import { parsePublicKey } from "../verify/keys.js";
 import { judge, type Verification } from "../verify/policy.js";
-import { writing } from "./output.js";
+import { stopIfAsked, writing } from "./output.js";
 
 export interface ExtractToOptions {
   /** The file for the kernel; an existing one is replaced, as long as it is a regular file and not the RVF itself. */
@@ -19,6 +19,8 @@ export interface ExtractToOptions {
   /** See `Trust`. */
   verification?: Verification | undefined;
   trustedKeys?: readonly string[] | undefined;
+  /** Stops the writing; nothing is left behind then. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface WrittenFiles {
@@ -28,18 +30,18 @@ export interface WrittenFiles {
 
 /**
  * Writes kernel and initramfs and describes the RVF as `inspectRvf` does. Throws as `readKernel` does, InvalidArgument for
- * an output that must not be replaced or if an initramfs is wanted and there is none, and Io where the files cannot be
- * written; then neither file is touched.
+ * an output that must not be replaced or if an initramfs is wanted and there is none, Cancelled, and Io where the files
+ * cannot be written; then neither file is touched.
  */
 export function extractToFiles(
   path: string,
-  { kernel, initramfs, verification = "lenient", trustedKeys = [] }: ExtractToOptions,
+  { kernel, initramfs, verification = "lenient", trustedKeys = [], signal }: ExtractToOptions,
 ): Promise<RvfReport & { written: WrittenFiles }> {
   const keys = trustedKeys.map(parsePublicKey);
   return withSource(path, "rvf", async (source) => {
     const outputs = [
-      new Output(kernel),
-      ...(initramfs === undefined ? [] : [new Output(initramfs)]),
+      new Output(kernel, signal),
+      ...(initramfs === undefined ? [] : [new Output(initramfs, signal)]),
     ] as const;
     const [kernelOut, initramfsOut] = outputs;
     await refuseOutputs(path, [kernel, ...(initramfs === undefined ? [] : [initramfs])]);
@@ -52,6 +54,7 @@ export function extractToFiles(
       if (initramfsOut) requireInitramfs(path, examined.initramfs);
       if (await source.changed())
         throw new MicroVmError("KernelExtraction", `"${path}" was changed while it was being read.`);
+      stopIfAsked(signal);
       for (const output of outputs) await output.put();
       return {
         file: path,
@@ -95,16 +98,19 @@ function requireInitramfs(path: string, initramfs: PartDigest | undefined): void
 class Output {
   readonly #path: string;
   readonly #partial: string;
+  readonly #signal: AbortSignal | undefined;
   #file: FileHandle | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, signal: AbortSignal | undefined) {
     this.#path = path;
+    this.#signal = signal;
     // Beside it, so that putting it in place is a rename within one file system.
     this.#partial = `${path}.${randomUUID()}.partial`;
   }
 
   readonly sink: Sink = (piece) =>
     writing(this.#path, async () => {
+      stopIfAsked(this.#signal);
       this.#file ??= await open(this.#partial, "wx");
       await this.#file.writeFile(piece);
     });

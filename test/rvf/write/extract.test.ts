@@ -64,6 +64,23 @@ test.each<[string, () => Promise<string>, object, string]>([
   for (const there of Object.values(out)) expect(fs.readFileSync(there, "utf8")).toBe("mine");
 });
 
+test("stopped in the middle, nothing is left", async () => {
+  const { dir, ...out } = outputs();
+  const long = Buffer.concat([bzImage(), initramfs, Buffer.alloc(48 << 20)]);
+  const stop = new AbortController();
+  const watching = fs.watch(dir, () => stop.abort());
+  try {
+    const stopped = extractToFiles(await store({ image: long, imageHash: Buffer.alloc(32) }), {
+      ...out,
+      signal: stop.signal,
+    });
+    await expect(stopped).rejects.toMatchObject({ code: "Cancelled" });
+  } finally {
+    watching.close();
+  }
+  expect(fs.readdirSync(dir)).toEqual([]);
+});
+
 describe("outputs that are refused", () => {
   const refused = async (path: string, out: { kernel: string; initramfs?: string }, words: string) =>
     await expect(extractToFiles(path, out)).rejects.toMatchObject({
