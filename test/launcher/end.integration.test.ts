@@ -1,17 +1,25 @@
 /** Ends that nobody asked for, and launches that were called off. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createVm, destroyVm, launch, statusOf } from "../../src/launcher/index.js";
 import { vmsDir } from "../../src/paths.js";
-import { sampleRvf } from "../support/rvf.js";
+import { sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { eventually, isAlive } from "../support/wait.js";
 
 privateState();
 let rvfPath: string;
-beforeAll(async () => (rvfPath = await sampleRvf()));
+const folder = mkdtempSync(join(tmpdir(), "microvm-end-"));
+const weakRvf = join(folder, "weak.rvf");
+beforeAll(async () => {
+  rvfPath = await sampleRvf();
+  await writeWeakRvf(weakRvf);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a QEMU that was killed is told as such, and its number in another process's hands does no harm", async () => {
   const vm = await launch({ rvfPath, apiPort: 0 });
@@ -41,13 +49,14 @@ test("a QEMU that was killed is told as such, and its number in another process'
 });
 
 test.each([
+  // The kernel's weak hash is warned of before anything is started.
   ["before it begins", (text: string) => text.startsWith("warning")],
   ["while QEMU starts", (text: string) => text.startsWith("starting QEMU")],
   ["while the guest boots", (text: string) => text.startsWith("QEMU runs")],
 ])("a launch that is called off %s leaves nothing", async (_, when) => {
   const abort = new AbortController();
   const launched = createVm(
-    { rvfPath, apiPort: 0 },
+    { rvfPath: weakRvf, apiPort: 0 },
     { signal: abort.signal, onProgress: (text) => void (when(text) && abort.abort()) },
   );
   await expect(launched).rejects.toMatchObject({ code: "Cancelled" });

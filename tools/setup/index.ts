@@ -11,6 +11,7 @@ import type { Part } from "./part.js";
 import { ensurePulumi } from "./pulumi.js";
 import { ensureQemu } from "./qemu.js";
 import { ensureRvf } from "./rvf.js";
+import { ensureZstd } from "./zstd.js";
 
 const parts = {
   qemu: { title: "QEMU", ensure: ensureQemu },
@@ -18,6 +19,7 @@ const parts = {
   pulumi: { title: "Pulumi CLI", ensure: ensurePulumi },
   appliance: { title: "Appliance", ensure: ensureAppliance },
   rvf: { title: "RVF tools", ensure: ensureRvf },
+  zstd: { title: "zstd", ensure: ensureZstd },
 } satisfies Record<string, { title: string; ensure: (report: Report) => Promise<Part> }>;
 
 export type PartName = keyof typeof parts;
