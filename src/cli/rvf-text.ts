@@ -31,6 +31,10 @@ function describeSegments(segments: SegmentReport[]): string {
   return [...counts].map(([type, count]) => `${count} ${type}`).join(", ");
 }
 
+/** Characters that a terminal acts upon or does not show: a file from elsewhere must not draw on it. */
+const unseen = /[\p{Cc}\p{Cf}]/gu;
+const escaped = (character: string): string => `\\u{${character.codePointAt(0)?.toString(16)}}`;
+
 type Field = [label: string, value: string | number | undefined];
 
 function describeKernel(kernel: KernelReport): Field[] {
@@ -42,7 +46,7 @@ function describeKernel(kernel: KernelReport): Field[] {
     ["arch", image.arch === header.arch ? image.arch : `${image.arch} (the header says ${header.arch})`],
     ["sha256", image.sha256],
     ["initramfs", initramfs ? `${initramfs.size} bytes, ${initramfs.format}` : "none"],
-    ["cmdline", kernel.cmdline || "(none)"],
+    ["cmdline", kernel.cmdline.replace(unseen, escaped) || "(none)"],
     ["flags", header.flags.join(", ")],
     ["API", header.apiPort ? `${header.apiTransport}, guest port ${header.apiPort}` : undefined],
     ["asks for", wishes(header)],

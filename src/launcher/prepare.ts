@@ -82,7 +82,10 @@ async function fitting(
       `VMs run on Linux on x86-64 only, this is ${process.platform} ${process.arch}`,
     );
   }
-  if (spec.initramfsPath !== undefined) await assertFile(spec.initramfsPath, "initramfsPath");
+  if (spec.initramfsPath !== undefined) {
+    assertLenient(spec, "initramfsPath");
+    await assertFile(spec.initramfsPath, "initramfsPath");
+  }
   // Longest first: nonce and clock rate are known at the launch only, their lengths are not.
   kernelCmdline({
     own: facts.cmdline,
@@ -108,12 +111,8 @@ function factsOfRvf(spec: VmSpec, { header, image, arch, cmdline, integrity }: K
   return { arch: "x86_64", cmdline, integrity, requiresKvm: flags.includes("REQUIRES_KVM"), guestApiPort };
 }
 
-function factsOfFile({ verification }: VmSpec, image: ImageReport): KernelFacts {
-  if (verification !== "lenient") {
-    const what = `verification is "${verification}", but a kernel named by kernelPath carries nothing to verify`;
-    const hint = "Embed it into the RVF by `microvm embed`, or leave verification out.";
-    throw new MicroVmError("KernelUntrusted", what, { hint, property: "kernelPath" });
-  }
+function factsOfFile(spec: VmSpec, image: ImageReport): KernelFacts {
+  assertLenient(spec, "kernelPath");
   assertBootable(image, "kernelPath");
   return {
     arch: "x86_64",
@@ -122,6 +121,14 @@ function factsOfFile({ verification }: VmSpec, image: ImageReport): KernelFacts 
     requiresKvm: false,
     guestApiPort: DEFAULT_API_PORT,
   };
+}
+
+/** A file beside the RVF carries nothing to verify: booting it would belie what `verification` promises. */
+function assertLenient({ verification }: VmSpec, property: "kernelPath" | "initramfsPath"): void {
+  if (verification === "lenient") return;
+  const what = `verification is "${verification}", but a file named by ${property} carries nothing to verify`;
+  const hint = "Embed it into the RVF by `microvm embed`, or leave verification out.";
+  throw new MicroVmError("KernelUntrusted", what, { hint, property });
 }
 
 /** What QEMU's microvm machine takes; anything else is refused, never guessed. */

@@ -16,6 +16,7 @@ import type { Store } from "./format/store.js";
 import { isUnset, sha256 } from "./hash.js";
 import { identifyImage, type ImageParts } from "./image/identify.js";
 import { withImage, type Image } from "./image/open.js";
+import { withSnapshot } from "./snapshot.js";
 import type { ByteRange, Source } from "./source.js";
 import { ImageHashCheck, matchingHash, type ImageCheck } from "./verify/image-hash.js";
 import type { Integrity } from "./verify/policy.js";
@@ -63,6 +64,28 @@ export async function examineKernel(
 ): Promise<ExaminedKernel | undefined> {
   const segment = kernelSegment(store);
   if (!segment) return undefined;
+  if (keys.length === 0) return await examineSegment(source, segment, store, { from: source, keys, sinks });
+  // Who trusts keys relies on what they signed: nobody may change it between the check and the use.
+  return await withSnapshot(source, segment, async (copy, own) => ({
+    ...(await examineSegment(copy, own, store, { from: source, keys, sinks })),
+    segment,
+  }));
+}
+
+interface Examination {
+  /** Where the rest of the store is. */
+  from: Source;
+  keys: readonly KeyObject[];
+  sinks: Sinks;
+}
+
+/** Examines a kernel's segment, which may stand in a copy. */
+export async function examineSegment(
+  source: Source,
+  segment: SegmentHeader,
+  store: Store,
+  { from, keys, sinks }: Examination,
+): Promise<ExaminedKernel> {
   const header = parseKernelHeader(await source.at(segment.payload.start, KERNEL_HEADER_BYTES));
   const layout = await chooseLayout(source, header, segment);
   const binding =
@@ -71,7 +94,13 @@ export async function examineKernel(
   const image = await withImage(source, header, layout, (opened) => readImage(opened, header, sinks));
   // After the image, so that the disk can work on what went into the sinks.
   const content = await checkContent(source, segment);
-  const signature = await checkSignatures(source, store, { segment, layout, flags: header.flags }, keys);
+  const signature = await checkSignatures(
+    source,
+    { segment, layout, flags: header.flags },
+    from,
+    store,
+    keys,
+  );
   const forbiddenSegments = binding
     ? forbiddenTypes(binding, store.manifest.directory.types()).map(typeName)
     : [];
@@ -88,7 +117,7 @@ export async function examineKernel(
 }
 
 /** The newest kernel's segment; an older one is never taken in its place. */
-function kernelSegment({ manifest, segments }: Store): SegmentHeader | undefined {
+export function kernelSegment({ manifest, segments }: Store): SegmentHeader | undefined {
   const newest = manifest.directory.newestKernel();
   if (!newest) return undefined;
   const { entry } = newest;

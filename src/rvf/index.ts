@@ -31,7 +31,7 @@ export { extractToFiles, type WrittenFiles } from "./write/extract.js";
 export { embedKernel, type EmbedOptions, type EmbedReport } from "./write/embed.js";
 export { signKernel, type SignOptions, type SignReport } from "./write/sign.js";
 export { generateKeyPair, parsePublicKey } from "./verify/keys.js";
-export { verifyRvf, type Point, type VerifyReport } from "./verify/points.js";
+export { verifyRvf, type Point, type VerifyReport } from "./points.js";
 export type { Arch, ImageKind } from "./image/identify.js";
 export type { Verdict, Verification } from "./verify/policy.js";
 export type * from "./report.js";

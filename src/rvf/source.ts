@@ -35,8 +35,10 @@ export interface Source {
     key: string;
     /** When the inode last changed, in ms since 1970. Nobody can set it. */
     changedMs: number;
+    /** When it was opened, likewise. */
+    openedMs: number;
   };
-  /** Whether the file's length or modification time is another one than when it was opened. */
+  /** Whether the file's length or one of its times is another one than when it was opened. */
   changed(): Promise<boolean>;
 }
 
@@ -117,6 +119,7 @@ function openError(error: unknown, path: string, subject: Subject): MicroVmError
 /** Reads from a file that is open already; `path` and `subject` are for the words of errors. */
 export async function sourceOf(handle: FileHandle, path: string, subject: Subject): Promise<Source> {
   const { name, property, invalid } = subjects[subject];
+  const openedMs = Date.now();
   const opened = await handle.stat({ bigint: true });
   const size = Number(opened.size);
 
@@ -160,7 +163,11 @@ export async function sourceOf(handle: FileHandle, path: string, subject: Subjec
   return {
     path,
     size,
-    identity: { key: [dev, ino, opened.size, mtimeNs, ctimeNs].join(":"), changedMs: Number(ctimeMs) },
+    identity: {
+      key: [dev, ino, opened.size, mtimeNs, ctimeNs].join(":"),
+      changedMs: Number(ctimeMs),
+      openedMs,
+    },
     at: readAhead(),
     reader: () => readAhead(Buffer.alloc(WINDOW)),
     async *stream({ start, length }) {
@@ -182,7 +189,7 @@ export async function sourceOf(handle: FileHandle, path: string, subject: Subjec
     },
     async changed() {
       const now = await handle.stat({ bigint: true });
-      return now.size !== opened.size || now.mtimeNs !== opened.mtimeNs;
+      return now.size !== opened.size || now.mtimeNs !== opened.mtimeNs || now.ctimeNs !== opened.ctimeNs;
     },
   };
 }

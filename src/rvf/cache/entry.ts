@@ -33,12 +33,13 @@ export async function startDraft(cacheDir: string): Promise<Draft> {
 }
 
 function draft(file: FileHandle, partial: string, cacheDir: string): Draft {
-  let open = true;
-  let flushing: Promise<void> | undefined;
+  let isOpen = true;
+  let flushing: Promise<unknown> | undefined;
+  let failure: unknown;
   const drop = async (): Promise<void> => {
     await flushing;
-    if (open) await file.close();
-    open = false;
+    if (isOpen) await file.close();
+    isOpen = false;
     await rm(partial, { force: true }).catch(() => undefined);
   };
   const writing = <T>(action: () => Promise<T>): Promise<T> =>
@@ -46,11 +47,11 @@ function draft(file: FileHandle, partial: string, cacheDir: string): Draft {
   return {
     async write(piece) {
       await writing(() => file.writeFile(piece));
-      // The disk begins while the rest is hashed. What goes wrong shows again in the end.
+      // The disk begins while the rest is hashed. It tells of a failure once only, so that is kept.
       flushing ??= file
         .datasync()
-        .catch(() => undefined)
-        .finally(() => (flushing = undefined));
+        .catch((error: unknown) => (failure ??= error))
+        .then(() => (flushing = undefined));
     },
     drop,
     async keep(digest) {
@@ -60,7 +61,10 @@ function draft(file: FileHandle, partial: string, cacheDir: string): Draft {
         return path;
       }
       await flushing;
-      await writing(() => file.sync());
+      await writing(async () => {
+        if (failure) throw failure as Error;
+        await file.sync();
+      });
       await attempt("KernelExtraction", `The file "${path}" cannot be put in place`, () =>
         rename(partial, path),
       );

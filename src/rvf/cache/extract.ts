@@ -1,10 +1,11 @@
 /** Takes a kernel and its initramfs out of a file into the cache, or finds that they are there. */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { MicroVmError } from "../../errors.js";
 import type { PartDigest, Sinks } from "../examine.js";
 import type { ByteRange, Source } from "../source.js";
 import { isIntact, startDraft, type Draft } from "./entry.js";
 import { recall, remember, type Circumstances, type Known } from "./known.js";
-import { join } from "node:path";
 
 /** What reading a file gives. */
 export interface Reading<Facts> {
@@ -28,6 +29,7 @@ export async function extractInto<Facts>(
   circumstances: Circumstances,
   read: (sinks: Sinks) => Promise<Reading<Facts>>,
 ): Promise<Known<Facts>> {
+  await refuseShared(cacheDir);
   const known = await recall<Facts>(source, cacheDir, circumstances);
   if (known) return known;
 
@@ -43,6 +45,15 @@ export async function extractInto<Facts>(
   } finally {
     await drafts.dropRest();
   }
+}
+
+/** Whoever else may write there could put another kernel in an entry's place before it is booted. */
+async function refuseShared(cacheDir: string): Promise<void> {
+  const stats = await stat(cacheDir).catch(() => undefined);
+  if (stats && (stats.mode & 0o022) !== 0)
+    throw new MicroVmError("TempFile", `Others may write to the cache directory "${cacheDir}".`, {
+      hint: `Take that from them: chmod go-w ${cacheDir}`,
+    });
 }
 
 type Part = "kernel" | "initramfs";

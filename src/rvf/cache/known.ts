@@ -3,14 +3,14 @@
  * the same by its identity: device, inode, size, times of its data and of its inode, and the kernel's header bytes.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import type { PartDigest } from "../examine.js";
 import type { ByteRange, Source } from "../source.js";
 import { isIntact } from "./entry.js";
 
-/** Of what is stored here: another version is another file. */
+/** Part of every key. To be raised whenever what is stored or what is checked changes: older findings then count no more. */
 const FORMAT = 1;
 /** A file that changed so recently may change again without its times showing it: FAT has them in steps of 2 s. */
 const SETTLED_MS = 2000;
@@ -83,7 +83,8 @@ export async function remember<Facts>(
   },
 ): Promise<void> {
   try {
-    if (Date.now() - source.identity.changedMs < SETTLED_MS || !(await isOurs(cacheDir))) return;
+    if (source.identity.openedMs - source.identity.changedMs < SETTLED_MS || !(await isOurs(cacheDir)))
+      return;
     const stamped = async (part: PartDigest): Promise<Entry> => ({
       ...part,
       stamp: await stampOf(join(cacheDir, part.sha256)),
@@ -122,9 +123,7 @@ async function write(path: string, stored: Stored<unknown>): Promise<void> {
 async function stampIfIntact(cacheDir: string, entry: Entry): Promise<string | undefined> {
   const path = join(cacheDir, entry.sha256);
   const stamp = await stampOf(path);
-  if (stamp === entry.stamp || (await isIntact(path, entry))) return stamp;
-  await rm(path, { force: true });
-  return undefined;
+  return stamp === entry.stamp || (await isIntact(path, entry)) ? stamp : undefined;
 }
 
 async function stampOf(path: string): Promise<string> {

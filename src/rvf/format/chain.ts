@@ -1,4 +1,5 @@
 /** The chain of segments from a file's first byte: what lies within a payload is on it never. */
+import { MicroVmError } from "../../errors.js";
 import { checkContent } from "./content-hash.js";
 import type { DirectoryEntry, Manifest } from "./manifest.js";
 import {
@@ -19,14 +20,24 @@ export interface SegmentChain {
   cut?: SegmentHeader;
 }
 
-/** Follows the segments from byte `from`, where one starts or another ends, header by header. */
+/**
+ * Follows the segments from byte `from`, where one starts or another ends, header by header. Throws RvfInvalid where there
+ * are more than anybody makes.
+ */
 export async function walkSegments(source: Source, from: number): Promise<SegmentChain> {
   const segments: SegmentHeader[] = [];
   const read = source.reader();
   let end = from;
-  while (segments.length < MAX_SEGMENTS) {
+  for (;;) {
     const segment = await nextSegment(read, end, source.size);
     if (!segment) break;
+    // What comes after would go unseen, a newer state perhaps.
+    if (segments.length === MAX_SEGMENTS)
+      throw new MicroVmError(
+        "RvfInvalid",
+        `"${source.path}" has more than ${MAX_SEGMENTS} segments behind byte ${from}.`,
+        { property: "rvfPath", hint: "Compact the store." },
+      );
     if (segment.end > source.size) return { segments, end: segment.offset, cut: segment };
     segments.push(segment);
     end = segment.end;
@@ -135,6 +146,9 @@ async function bridgeGap(
   return from;
 }
 
+/** Writers' batches are smaller; more is not hashed for a guess. */
+const MAX_TORN_BYTES = 256 * 1024 * 1024;
+
 /**
  * Whether a segment was written in part, and others were appended in its place later: then its length leads nowhere, and
  * its bytes are not what was hashed. One that ends where the file or another segment does is whole, however damaged, and
@@ -143,6 +157,7 @@ async function bridgeGap(
 async function isTorn(source: Source, segment: SegmentHeader): Promise<boolean> {
   const end = segment.end;
   if (aligned(end) >= source.size || (await nextSegment(source.at, end, source.size))) return false;
+  if (segment.payload.length > MAX_TORN_BYTES) return false;
   return (await checkContent(source, segment)).outcome === "mismatch";
 }
 

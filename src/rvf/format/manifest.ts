@@ -28,12 +28,14 @@ export interface Manifest {
 
 const FIXED_BYTES = 22;
 const ENTRY_BYTES = 25;
+/** Upstream reads no more of any segment. */
+const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 const metrics = ["l2", "inner_product", "cosine"];
 
 /** Reads and checks the manifest in a segment; undefined if its bytes do not match its hash or contradict themselves. */
 export async function readManifest(source: Source, segment: SegmentHeader): Promise<Manifest | undefined> {
   const { start, length } = segment.payload;
-  if (length < FIXED_BYTES + 4) return undefined;
+  if (length < FIXED_BYTES + 4 || length > MAX_MANIFEST_BYTES) return undefined;
   const { outcome } = await checkContent(source, segment);
   if (outcome === "mismatch" || outcome === "unknown") return undefined;
 
@@ -105,6 +107,11 @@ export class Directory implements Iterable<DirectoryEntry> {
       if (!newest || entry.id >= newest.entry.id) newest = { index, entry };
     }
     return newest;
+  }
+
+  /** Whether a manifest's payload has this very directory. */
+  isIn(payload: Buffer): boolean {
+    return payload.subarray(FIXED_BYTES, FIXED_BYTES + this.bytes.length).equals(this.bytes);
   }
 
   /** Each type that occurs, once. */

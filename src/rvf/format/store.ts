@@ -89,9 +89,10 @@ async function fromEnd(source: Source, strangers: Manifest[]): Promise<Found | u
   let budget = BUDGET;
   for await (const offset of manifestsFromEnd(source)) {
     const segment = await readSegmentHeader(source.at, offset, source.size);
-    if (!segment || segment.end > source.size) continue;
-    budget -= Math.max(segment.payload.length, CANDIDATE_COST);
+    const fits = segment && segment.end <= source.size;
+    budget -= Math.max(fits ? segment.payload.length : 0, CANDIDATE_COST);
     if (budget < 0) return undefined;
+    if (!fits) continue;
     const manifest = await readManifest(source, segment);
     if (!manifest) continue;
     const placed = await placeSegments(source, manifest);
@@ -114,6 +115,7 @@ async function fromStart(source: Source): Promise<Found> {
   const byOffset = new Map(segments.map((segment) => [segment.offset, segment]));
   const named = Array.from(manifest.directory, (entry) => {
     const segment = byOffset.get(entry.offset);
+    byOffset.delete(entry.offset); // One that is named twice counts once.
     return segment && isNamedBy(entry, segment) ? segment : undefined;
   });
   return { manifest, segments: named };

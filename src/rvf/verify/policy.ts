@@ -25,7 +25,12 @@ export type Verification = "strict" | "signed" | "lenient";
 export type Verdict = "signed" | "verified" | "weak" | "unprotected" | "damaged";
 
 export function verdictOf({ segment, image, signature }: Integrity): Verdict {
-  if (segment.outcome === "mismatch" || image.outcome === "mismatch" || signature.outcome === "invalid")
+  if (
+    segment.outcome === "mismatch" ||
+    segment.outcome === "unknown" ||
+    image.outcome === "mismatch" ||
+    signature.outcome === "invalid"
+  )
     return "damaged";
   if (signature.outcome === "valid") return "signed";
   if (image.outcome === "match" && image.algorithm !== "fold") return "verified";
@@ -50,15 +55,22 @@ function imageWords(image: ImageCheck): string {
 /** Throws where the kernel must not be used under this policy; else gives what is to be warned of. */
 export function judge(integrity: Integrity, verification: Verification): string[] {
   refuseFalse(integrity);
+  const { signature } = integrity;
+  if (verification === "signed" && signature.outcome !== "valid")
+    throw untrusted(`verification is "signed": ${signature.words}`, signedHint(integrity));
   const doubts = doubtsOf(integrity);
+  const forbidden = forbiddenIn(integrity);
+  if (forbidden !== undefined && verification !== "lenient")
+    throw untrusted(
+      `verification is "${verification}": ${forbidden}`,
+      "Take a store that the binding is for.",
+    );
   const [first] = doubts;
-  if (verification === "signed" && integrity.signature.outcome !== "valid")
-    throw untrusted(`verification is "signed": ${integrity.signature.words}`, signedHint(integrity));
-  if (verification === "strict" && first !== undefined) {
-    const hint = "Embed it anew by `microvm embed`, which stores a SHA3-256 hash.";
-    throw untrusted(`verification is "strict": ${first}`, hint);
-  }
-  return doubts.map((doubt) => `${doubt.charAt(0).toUpperCase()}${doubt.slice(1)}.`);
+  if (first !== undefined && verification === "strict")
+    throw untrusted(`verification is "strict": ${first}`, strictHint(integrity));
+  return [...doubts, ...(forbidden === undefined ? [] : [forbidden])].map(
+    (doubt) => `${doubt.charAt(0).toUpperCase()}${doubt.slice(1)}.`,
+  );
 }
 
 export const untrusted = (what: string, hint: string): MicroVmError =>
@@ -78,7 +90,7 @@ function refuseFalse({ segment, image, signature }: Integrity): void {
     throw untrusted(signature.words, "Do not boot it. Restore the file from where it came.");
 }
 
-function doubtsOf({ segment, image, signature, forbiddenSegments }: Integrity): string[] {
+function doubtsOf({ segment, image, signature }: Integrity): string[] {
   const doubts: string[] = [];
   if (segment.outcome === "unset") doubts.push("the kernel's segment carries no hash");
   if (image.outcome === "unset") doubts.push("the kernel image carries no hash");
@@ -86,12 +98,18 @@ function doubtsOf({ segment, image, signature, forbiddenSegments }: Integrity): 
     doubts.push("the image hash is a non-cryptographic fold: it shows accidents, not forgery");
   if (signature.outcome === "untrusted" || signature.outcome === "unchecked")
     doubts.push(`the kernel carries a ${signature.words}`);
-  if (forbiddenSegments.length > 0)
-    doubts.push(
-      `the store has segments that the kernel's binding does not allow (${forbiddenSegments.join(", ")})`,
-    );
   return doubts;
 }
+
+const forbiddenIn = ({ forbiddenSegments }: Integrity): string | undefined =>
+  forbiddenSegments.length === 0
+    ? undefined
+    : `the store has segments that the kernel's binding does not allow (${forbiddenSegments.join(", ")})`;
+
+const strictHint = ({ signature }: Integrity): string =>
+  signature.outcome === "absent"
+    ? "Embed it anew by `microvm embed`, which stores a SHA3-256 hash."
+    : "Name the signer's public key in trustedKeys, if you trust it.";
 
 const signedHint = ({ signature }: Integrity): string =>
   signature.outcome === "absent"

@@ -47,7 +47,7 @@ const CONTEXT = Buffer.from("RVF-v1-segment", "latin1");
 
 /**
  * What a segment's signature is over, from its 64-byte header (flags and hash as they stand in the file) and
- * `payloadDigest`, the SHAKE-256-128 of the payload. Of the header only the length of the padding is left out.
+ * `payloadDigest`, the SHAKE-256-128 of the payload. Of the header the length before compression and that of the padding are left out.
  */
 export function segmentMessage(header: Buffer, payloadDigest: Buffer): Buffer {
   const contentHash = header.subarray(0x28, 0x38);

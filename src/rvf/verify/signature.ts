@@ -27,17 +27,18 @@ export interface SignedParts {
   flags: string[];
 }
 
-/** Checks all signatures there are; a false one outweighs a valid one. */
+/** Checks all signatures there are, of which a store's is elsewhere; a false one outweighs a valid one. */
 export async function checkSignatures(
   source: Source,
-  store: Store,
   { segment, layout, flags }: SignedParts,
+  storeSource: Source,
+  store: Store,
   keys: readonly KeyObject[],
 ): Promise<SignatureCheck> {
   const found = [
     await checkSegmentSignature(source, segment, keys),
     await checkImageSignature(source, segment, layout, keys),
-    await checkStoreSignature(source, store, segment, keys),
+    await checkStoreSignature(storeSource, store, segment, keys),
   ].filter((check) => check !== undefined);
   for (const outcome of ["invalid", "valid", "untrusted", "unchecked"] as const) {
     const check = found.find((one) => one.outcome === outcome);

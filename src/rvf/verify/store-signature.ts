@@ -5,7 +5,8 @@ import type { Manifest } from "../format/manifest.js";
 import { ROOT_PAGE_CHECKSUM_AT, signedBytesOf, type RootPage } from "../format/root-page.js";
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from "../format/segment.js";
 import type { Store } from "../format/store.js";
-import { digestOf, shake256 } from "../hash.js";
+import { hasSegmentHashes, listedHash } from "../format/trailer.js";
+import { shake256 } from "../hash.js";
 import type { Source } from "../source.js";
 import { fingerprint } from "./keys.js";
 import { invalid, unchecked, validBy, type SignatureCheck } from "./signature-check.js";
@@ -14,10 +15,9 @@ import { invalid, unchecked, validBy, type SignatureCheck } from "./signature-ch
 const ED25519 = 1;
 /** The reflected polynomial of CRC-32C (Castagnoli). */
 const CASTAGNOLI = 0x82f63b78;
-/** "IDIF" and a FileIdentity of 68 bytes; then "SHDG", a count, and that many of u64 id and 16 bytes of hash. */
-const IDENTITY = { magic: "IDIF", bytes: 4 + 68 };
-const HASHES = { magic: "SHDG", bytes: 8, entryBytes: 24 };
 const SHAKE_256_128 = 2;
+/** Directory and hashes of the most segments there can be are 5 MiB; the rest is for ids of deleted vectors. */
+const MAX_MANIFEST = 16 * 1024 * 1024;
 
 /** Undefined for a store that does not say it is signed. */
 export async function checkStoreSignature(
@@ -26,18 +26,13 @@ export async function checkStoreSignature(
   kernel: SegmentHeader,
   keys: readonly KeyObject[],
 ): Promise<SignatureCheck | undefined> {
-  const listed = await listedHash(source, manifest, kernel.id);
-  const says = rootPage !== undefined && rootPage.signatureAlgorithm !== 0;
-  if (!says)
-    return listed ? invalid("the store lists signed hashes, but its signature is missing") : undefined;
-  const flaw =
-    (await flawOfPage(rootPage)) ??
-    (await flawOfManifest(source, rootPage, manifest)) ??
-    (tail.length > 0 ? "segments follow the store's signed manifest" : undefined);
+  if (rootPage === undefined || rootPage.signatureAlgorithm === 0)
+    return (await hasSegmentHashes(source, manifest))
+      ? invalid("the store lists signed hashes, but its signature is missing")
+      : undefined;
+  const flaw = (await flawOfPage(rootPage)) ?? (await flawOfManifest(source, rootPage, manifest, kernel));
   if (flaw) return invalid(flaw);
-  // The hash in the kernel's own header was compared with its payload before; here it is compared with the signed one.
-  if (kernel.checksumAlgorithm !== SHAKE_256_128 || listed?.toString("hex") !== kernel.contentHash)
-    return invalid("the kernel is not the one that the store's signature is for");
+  if (tail.length > 0) return invalid("segments follow the store's signed manifest");
   if (keys.length === 0) return unchecked("the store");
   return checkSigner(rootPage, keys);
 }
@@ -62,32 +57,25 @@ async function flawOfPage(page: RootPage): Promise<string | undefined> {
 async function flawOfManifest(
   source: Source,
   page: RootPage,
-  { segment }: Manifest,
+  { segment, directory, trailer }: Manifest,
+  kernel: SegmentHeader,
 ): Promise<string | undefined> {
-  const digest = await digestOf(source, segment.payload, shake256(128));
+  const { start, length } = segment.payload;
+  if (length > MAX_MANIFEST) return "the store's manifest is too large to be verified";
+  // Read once: what is hashed is what is looked at.
+  const payload = Buffer.from(await source.at(start, length));
+  const hash = shake256(128);
+  hash.update(payload);
   const same =
     page.manifest.start === segment.offset &&
-    page.manifest.length === SEGMENT_HEADER_BYTES + segment.payload.length &&
+    page.manifest.length === SEGMENT_HEADER_BYTES + length &&
     (page.manifestId === 0n || page.manifestId === segment.id) &&
-    page.manifestHash.equals(digest);
-  return same ? undefined : "the store's signature is for another manifest";
-}
-
-/** The hash that a signed manifest lists for a segment. */
-async function listedHash(source: Source, { trailer }: Manifest, id: bigint): Promise<Buffer | undefined> {
-  let { start, length } = trailer;
-  const magic = async (): Promise<string> =>
-    length < HASHES.bytes ? "" : (await source.at(start, 4)).toString("latin1");
-  if (length >= IDENTITY.bytes && (await magic()) === IDENTITY.magic) {
-    start += IDENTITY.bytes;
-    length -= IDENTITY.bytes;
-  }
-  if ((await magic()) !== HASHES.magic) return undefined;
-  const count = (await source.at(start + 4, 4)).readUInt32LE();
-  if (HASHES.bytes + HASHES.entryBytes * count !== length) return undefined;
-  const entries = await source.at(start + HASHES.bytes, HASHES.entryBytes * count);
-  for (let at = 0; at < entries.length; at += HASHES.entryBytes)
-    if (entries.readBigUInt64LE(at) === id)
-      return Buffer.from(entries.subarray(at + 8, at + HASHES.entryBytes));
-  return undefined;
+    page.manifestHash.equals(hash.digest()) &&
+    directory.isIn(payload);
+  if (!same) return "the store's signature is for another manifest";
+  const listed = listedHash(payload.subarray(trailer.start - start), kernel.id);
+  // The hash in the kernel's own header is compared with its payload elsewhere; here it is compared with the signed one.
+  return kernel.checksumAlgorithm === SHAKE_256_128 && listed !== undefined && listed === kernel.contentHash
+    ? undefined
+    : "the kernel is not the one that the store's signature is for";
 }

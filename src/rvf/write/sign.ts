@@ -1,7 +1,8 @@
 /** Signs the kernel of a store: a copy in which the same payload stands in a new, signed segment. */
-import { examineKernel } from "../examine.js";
+import { examineSegment, kernelSegment } from "../examine.js";
 import { noKernel, openStore } from "../format/store.js";
 import { json64, type Json64 } from "../report.js";
+import { withSnapshot } from "../snapshot.js";
 import { withSource } from "../source.js";
 import { fingerprint, parsePrivateKey, publicKeyOf } from "../verify/keys.js";
 import { integrityInWords, judge } from "../verify/policy.js";
@@ -40,17 +41,21 @@ export async function signKernel(
   const privateKey = parsePrivateKey(options.privateKey);
   return withSource(path, "rvf", async (source) => {
     const store = await openStore(source);
-    const kernel = await examineKernel(source, store, []);
-    if (!kernel) throw noKernel(source, store);
-    const doubts = judge(kernel.integrity, "lenient");
-    const payload = [{ source, range: kernel.segment.payload }];
-    const id = await addKernel(source, store, payload, { out, privateKey, signal });
-    return {
-      out,
-      segmentId: json64(id),
-      signer: fingerprint(publicKeyOf(privateKey)),
-      integrity: integrityInWords(kernel.integrity),
-      warnings: [...kernel.warnings, ...doubts],
-    };
+    const segment = kernelSegment(store);
+    if (!segment) throw noKernel(source, store);
+    // What is signed is what was verified, whoever writes to the file meanwhile.
+    return withSnapshot(source, segment, async (copy, own) => {
+      const kernel = await examineSegment(copy, own, store, { from: source, keys: [], sinks: {} });
+      const doubts = judge(kernel.integrity, "lenient");
+      const payload = [{ source: copy, range: own.payload }];
+      const id = await addKernel(source, store, payload, { out, privateKey, signal });
+      return {
+        out,
+        segmentId: json64(id),
+        signer: fingerprint(publicKeyOf(privateKey)),
+        integrity: integrityInWords(kernel.integrity),
+        warnings: [...kernel.warnings, ...doubts],
+      };
+    });
   });
 }

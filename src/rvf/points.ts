@@ -1,14 +1,14 @@
 /** Everything a file says of itself, checked point by point: also what no launch needs. */
 import type { KeyObject } from "node:crypto";
-import { MicroVmError, type ErrorCode } from "../../errors.js";
-import { examineKernel, type ExaminedKernel } from "../examine.js";
-import { checkContent } from "../format/content-hash.js";
-import { typeName, type SegmentHeader } from "../format/segment.js";
-import { openStore, type Store } from "../format/store.js";
-import { integrityReport, type IntegrityReport } from "../report.js";
-import { withSource, type Source } from "../source.js";
-import { parsePublicKey } from "./keys.js";
-import { judge, type Integrity, type Verification } from "./policy.js";
+import { MicroVmError, type ErrorCode } from "../errors.js";
+import { examineKernel, type ExaminedKernel } from "./examine.js";
+import { checkContent } from "./format/content-hash.js";
+import { typeName, type SegmentHeader } from "./format/segment.js";
+import { noKernel, openStore, type Store } from "./format/store.js";
+import { integrityReport, type IntegrityReport } from "./report.js";
+import { withSource, type Source } from "./source.js";
+import { parsePublicKey } from "./verify/keys.js";
+import { judge, type Integrity, type Verification } from "./verify/policy.js";
 
 export interface Point {
   /** What was looked at. */
@@ -92,7 +92,12 @@ async function collect(
     "kernel",
     async () => (await examineKernel(source, store, keys)) ?? "none",
   );
-  if (kernel === "none") findings.add({ point: "kernel", outcome: "weak", words: "there is none" });
+  if (kernel === "none" && verification === "lenient")
+    findings.add({ point: "kernel", outcome: "weak", words: "there is none" });
+  else if (kernel === "none")
+    await findings.try("kernel", () => {
+      throw noKernel(source, store);
+    });
   const examined = kernel === "none" ? undefined : kernel;
   if (examined) await addKernelPoints(examined, verification, findings);
   findings.add(...(await segmentPoints(source, store)));
