@@ -164,15 +164,19 @@ test("a folder at the note's place: it goes without", async () => {
   expect(await again()).toEqual(first);
 });
 
-test.each([
-  ["the cache", ".", "770"],
-  ["the cache", ".", "707"],
-  ["the notes' folder", "known", "770"],
-  ["the notes' folder", "known", "707"],
-])("what others could have written is not believed: %s (%s) with mode %s", async (_, folder, mode) => {
+test.each(["770", "707"])("notes that others could have written are not believed (mode %s)", async (mode) => {
   const { cacheDir, first, again } = await known();
-  fs.chmodSync(join(cacheDir, folder), parseInt(mode, 8));
+  fs.chmodSync(join(cacheDir, "known"), parseInt(mode, 8));
   expect(await again()).toEqual(first);
+});
+
+test.each(["770", "707"])("a cache that others may write to is refused (mode %s)", async (mode) => {
+  const { cacheDir, again } = await known();
+  fs.chmodSync(cacheDir, parseInt(mode, 8));
+  await expect(again()).rejects.toMatchObject({
+    code: "TempFile",
+    hint: expect.stringContaining(`chmod go-w ${cacheDir}`) as string,
+  });
 });
 
 describe("policy and keys", () => {
