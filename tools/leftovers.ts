@@ -26,10 +26,15 @@ export async function processesStaying(text: string): Promise<number[]> {
 }
 
 /** The processes, but for this one, with the text on their command line. */
-export async function processesNaming(text: string): Promise<number[]> {
+export const processesNaming = (text: string): Promise<number[]> => processesWith("cmdline", text);
+
+/** The processes, but for this one, that were started with the text in their environment. */
+export const processesStartedWith = (text: string): Promise<number[]> => processesWith("environ", text);
+
+async function processesWith(file: "cmdline" | "environ", text: string): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const named = await Promise.all(
-    pids.map(async (pid) => (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).includes(text)),
+    pids.map(async (pid) => (await readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")).includes(text)),
   );
   return pids.filter((pid, i) => named[i] && pid !== process.pid);
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { destroyVm, listRecords } from "../../src/launcher/index.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
-import { processesNaming, processesStaying } from "../../tools/leftovers.js";
+import { processesNaming, processesStartedWith, processesStaying } from "../../tools/leftovers.js";
 
 /** A boot takes seconds under emulation, and many on a busy machine. */
 const bootPatienceMs = 180_000;
@@ -31,6 +31,8 @@ export function privateState(): TestState {
     for (const { vmId } of await listRecords()) await destroyVm(vmId, { from: "sigkill" });
     // What no record tells of any more.
     for (const pid of await processesNaming(state.dir)) killUnlessGone(pid);
+    // A plugin whose CLI was killed stays for ever.
+    for (const pid of await processesStartedWith(state.dir)) killUnlessGone(pid);
     await rm(state.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   });
   return state;
