@@ -31,7 +31,8 @@ export interface WrittenFiles {
 /**
  * Writes kernel and initramfs and describes the RVF as `inspectRvf` does. Throws as `readKernel` does, InvalidArgument for
  * an output that must not be replaced or if an initramfs is wanted and there is none, Cancelled, and Io where the files
- * cannot be written; then neither file is touched.
+ * cannot be written. Then neither file is touched, but where the initramfs is in its place and the kernel cannot be put
+ * into its own: so an initramfs may be newer than the kernel beside it, never the other way round.
  */
 export function extractToFiles(
   path: string,
@@ -55,7 +56,9 @@ export function extractToFiles(
       if (await source.changed())
         throw new MicroVmError("KernelExtraction", `"${path}" was changed while it was being read.`);
       stopIfAsked(signal);
-      for (const output of outputs) await output.put();
+      // All that can fail for want of room is done before the first is replaced.
+      for (const output of outputs) await output.flush();
+      for (const output of outputs.toReversed()) await output.put();
       return {
         file: path,
         size: source.size,
@@ -115,11 +118,12 @@ class Output {
       await this.#file.writeFile(piece);
     });
 
+  flush(): Promise<void> {
+    return writing(this.#path, async () => this.#file?.sync());
+  }
+
   put(): Promise<void> {
-    return writing(this.#path, async () => {
-      await this.#file?.sync();
-      await rename(this.#partial, this.#path);
-    });
+    return writing(this.#path, () => rename(this.#partial, this.#path));
   }
 
   async drop(): Promise<void> {

@@ -1,7 +1,18 @@
 /** A file that appears under its name when it is complete, or not at all. */
 import { randomUUID } from "node:crypto";
 import { constants, type BigIntStats } from "node:fs";
-import { chmod, copyFile, lstat, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  link,
+  lstat,
+  open,
+  rename,
+  rm,
+  stat,
+  writeFile,
+  type FileHandle,
+} from "node:fs/promises";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
 import { writeReasons } from "../reasons.js";
 import type { Source } from "../source.js";
@@ -24,7 +35,7 @@ export async function writeCopy(
   change: (copy: Copy) => Promise<void>,
 ): Promise<void> {
   await refuseExisting(source.path, out);
-  // Beside it, so that putting it in place is a rename within one file system.
+  // Beside it, so that it can be put in place within one file system.
   const partial = `${out}.${randomUUID()}.partial`;
   try {
     const file = await writing(out, () => openCopy(source, partial));
@@ -37,10 +48,24 @@ export async function writeCopy(
       await file.close();
     }
     stopIfAsked(signal);
-    await writing(out, () => rename(partial, out));
-  } catch (error) {
+    await writing(out, () => putNew(source.path, partial, out));
+  } finally {
     await rm(partial, { force: true }).catch(() => undefined);
-    throw error;
+  }
+}
+
+const noHardLinks: readonly (string | undefined)[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
+
+/** A rename would replace what has appeared at `out` since; a hard link does not. */
+async function putNew(input: string, partial: string, out: string): Promise<void> {
+  try {
+    await link(partial, out);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== "EEXIST" && !noHardLinks.includes(code)) throw error;
+    await refuseExisting(input, out);
+    // File systems like FAT have no hard links: there what appears from here on is replaced.
+    await rename(partial, out);
   }
 }
 
@@ -53,11 +78,38 @@ export function stopIfAsked(signal: AbortSignal | undefined): void {
 }
 
 async function openCopy(source: Source, partial: string): Promise<FileHandle> {
-  // File systems that can share the blocks of the vectors do.
-  await copyFile(source.path, partial, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-  // A copy of a read-only file is read-only, too.
-  await chmod(partial, (await stat(partial)).mode | 0o600);
+  const from = await openAgain(source);
+  try {
+    // By the handle, as another file may come to stand at the path. File systems that can share the vectors' blocks do.
+    if (process.platform === "linux")
+      await copyFile(
+        `/proc/self/fd/${from.fd}`,
+        partial,
+        constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE,
+      );
+    else await writeFile(partial, source.stream({ start: 0, length: source.size }), { flag: "wx" });
+    // A copy of a read-only file is read-only, too.
+    await chmod(partial, (await from.stat()).mode | 0o600);
+  } finally {
+    await from.close();
+  }
   return open(partial, "r+");
+}
+
+/** Opens the file that was read. What stands at its path now may be another one, even a FIFO: never wait for that. */
+async function openAgain({ path, identity }: Source): Promise<FileHandle> {
+  const other = (cause?: unknown): MicroVmError =>
+    new MicroVmError("Io", `"${path}" was changed while it was being copied: it is another file now.`, {
+      cause,
+      hint: "Try again when nothing writes to it.",
+    });
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+    throw other(error);
+  });
+  const { dev, ino } = await file.stat({ bigint: true });
+  if (identity.key.startsWith(`${dev}:${ino}:`)) return file;
+  await file.close();
+  throw other();
 }
 
 async function refuseExisting(input: string, out: string): Promise<void> {
