@@ -1,4 +1,4 @@
-import { rm, writeFile } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { generateKeyPair } from "../rvf/index.js";
@@ -11,11 +11,11 @@ export function addKeygen(program: Command): void {
     .description("make an Ed25519 key pair for sign and embed")
     .option("-o, --output <name>", "write <name>.key and <name>.pub; there must be none", "microvm")
     .action(async ({ output }: { output: string }) => {
-      const [secret, open] = [`${output}.key`, `${output}.pub`];
+      const [secret, shared] = [`${output}.key`, `${output}.pub`];
       const pair = generateKeyPair();
       await writeNew(secret, pair.privateKey, 0o600);
       try {
-        await writeNew(open, pair.publicKey, 0o644);
+        await writeNew(shared, pair.publicKey, 0o644);
       } catch (error) {
         await rm(secret);
         throw error;
@@ -23,16 +23,25 @@ export function addKeygen(program: Command): void {
       process.stdout.write(
         `${fields([
           ["private key", `${secret} (keep it secret)`],
-          ["public key", open],
+          ["public key", shared],
           ["fingerprint", pair.fingerprint],
-        ])}\nSign a kernel: microvm sign FILE --key ${secret} -o OUT\nWhoever is to verify it trusts ${open}.\n`,
+        ])}\nSign a kernel: microvm sign FILE --key ${secret} -o OUT\nWhoever is to verify it trusts ${shared}.\n`,
       );
     });
 }
 
+/** Writes a file that was not there; what was made of it is gone again if that fails. */
 async function writeNew(path: string, text: string, mode: number): Promise<void> {
   try {
-    await writeFile(path, text, { flag: "wx", mode });
+    const file = await open(path, "wx", mode);
+    try {
+      await file.writeFile(text);
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     if (systemErrorCode(error) === "EEXIST")
       throw new MicroVmError("InvalidArgument", `There is something at "${path}" already.`, {

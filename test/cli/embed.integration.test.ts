@@ -1,5 +1,6 @@
 /** The commands that write: embed, sign and keygen, as a user types them. */
 import * as fs from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,6 +8,7 @@ import { execa } from "execa";
 import { inspectRvf } from "../../src/rvf/index.js";
 import { bzImage, manifest, rvf, vec } from "../rvf/build.js";
 import { command, json, microvm, root, start } from "./command.js";
+import { run } from "./in-process.js";
 import { errorIn } from "./outcome.js";
 
 const dir = fs.mkdtempSync(join(tmpdir(), "microvm-embed-"));
@@ -71,6 +73,33 @@ test.each([
   expect(fs.readFileSync(at(there), "utf8")).toBe("mine");
   expect(fs.existsSync(at(other))).toBe(false);
   fs.rmSync(at(there));
+});
+
+test.each([
+  ["the private key", 1],
+  ["the public key", 2],
+])("keygen leaves nothing when the disk is full at %s", async (_, failing) => {
+  const there = fs.readdirSync(dir).sort();
+  const handle = await open(at("db.rvf"));
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const { writeFile } = prototype;
+  let writes = 0;
+  prototype.writeFile = async function (this: FileHandle, text) {
+    if (++writes < failing) return await writeFile.call(this, text);
+    await this.write(String(text).slice(0, 20));
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", errno: -28 });
+  };
+  try {
+    const outcome = await run("keygen", "-o", at("full"), "--json");
+    expect(outcome.status).toBe(1);
+    expect(errorIn(outcome).message).toContain("ENOSPC");
+  } finally {
+    prototype.writeFile = writeFile;
+  }
+  expect(fs.readdirSync(dir).sort()).toEqual(there);
+  expect((await run("keygen", "-o", at("full"))).status).toBe(0);
+  for (const name of ["full.key", "full.pub"]) fs.rmSync(at(name));
 });
 
 test.each([
