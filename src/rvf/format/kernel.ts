@@ -4,7 +4,7 @@ import { readLength } from "../source.js";
 
 export const KERNEL_HEADER_BYTES = 128;
 /** "NKVR", the little-endian bytes of 0x52564B4E. */
-const KERNEL_MAGIC = Buffer.from("NKVR", "latin1");
+export const KERNEL_MAGIC = Buffer.from("NKVR", "latin1");
 
 const architectures: Readonly<Record<number, string>> = {
   0: "x86_64",

@@ -26,8 +26,8 @@ export interface Manifest {
   hashed: boolean;
 }
 
-const FIXED_BYTES = 22;
-const ENTRY_BYTES = 25;
+export const FIXED_BYTES = 22;
+export const ENTRY_BYTES = 25;
 /** Upstream reads no more of any segment. */
 const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 const metrics = ["l2", "inner_product", "cosine"];

@@ -1,8 +1,8 @@
 /** The 128 bytes before a kernel image, as they are written here: layout image-cmdline, nothing compressed. */
+import { KERNEL_HEADER_BYTES, KERNEL_MAGIC } from "../format/kernel.js";
 import type { ImageKind } from "../image/identify.js";
 import type { KnownArch } from "./image.js";
 
-const KERNEL_HEADER_BYTES = 128;
 const architectures: Record<KnownArch, number> = { x86_64: 0, aarch64: 1, riscv64: 2 };
 const MICRO_LINUX = 1;
 const CUSTOM = 4;
@@ -25,7 +25,7 @@ export function encodeKernelHeader(fields: HeaderFields): Buffer {
   const { imageKind } = fields;
   const isLinux = imageKind === "bzImage" || imageKind === "arm64-image" || imageKind === "riscv-image";
   const header = Buffer.alloc(KERNEL_HEADER_BYTES);
-  header.write("NKVR", 0, "latin1");
+  KERNEL_MAGIC.copy(header);
   header.writeUInt16LE(1, 0x04);
   header.writeUInt8(architectures[fields.arch], 0x06);
   header.writeUInt8(isLinux ? MICRO_LINUX : CUSTOM, 0x07);

@@ -1,14 +1,12 @@
 /** The manifest after the newest one: the same state of the store, and a kernel more. */
 import { MicroVmError } from "../../errors.js";
-import type { DirectoryEntry, Manifest } from "../format/manifest.js";
+import { ENTRY_BYTES, FIXED_BYTES, type DirectoryEntry, type Manifest } from "../format/manifest.js";
 import { KERNEL, WITNESS, type SegmentHeader } from "../format/segment.js";
 import type { Source } from "../source.js";
 import type { Piece } from "./pieces.js";
 
 const EPOCH_AT = 0;
 const COUNT_AT = 14;
-const DIRECTORY_AT = 22;
-const ENTRY_BYTES = 25;
 const MAX_EPOCH = 0xffff_ffff;
 
 /**
@@ -27,18 +25,18 @@ export async function nextManifest(
     .filter(({ type }) => type === WITNESS)
     .map((witness) => encodeEntry({ ...witness, payloadLength: witness.payload.length }));
   const { start, length } = segment.payload;
-  const fixed = Buffer.from(await source.at(start, DIRECTORY_AT));
+  const fixed = Buffer.from(await source.at(start, FIXED_BYTES));
   fixed.writeUInt32LE(epoch + 1, EPOCH_AT);
   fixed.writeUInt32LE(directory.length + 1 + witnesses.length, COUNT_AT);
 
-  const behind = DIRECTORY_AT + ENTRY_BYTES * directory.length;
+  const behind = FIXED_BYTES + ENTRY_BYTES * directory.length;
   const copied = (from: number, to: number): Piece => ({
     source,
     range: { start: start + from, length: to - from },
   });
   // Other readers take the first kernel of the directory for the one to boot.
   const first = encodeEntry({ ...kernel, type: KERNEL });
-  return [fixed, first, copied(DIRECTORY_AT, behind), ...witnesses, copied(behind, length)];
+  return [fixed, first, copied(FIXED_BYTES, behind), ...witnesses, copied(behind, length)];
 }
 
 function encodeEntry({ id, offset, payloadLength, type }: DirectoryEntry): Buffer {

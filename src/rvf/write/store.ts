@@ -2,9 +2,9 @@
 import type { KeyObject } from "node:crypto";
 import { MicroVmError } from "../../errors.js";
 import { walkSegments } from "../format/chain.js";
-import type { Manifest } from "../format/manifest.js";
 import { KERNEL, MANIFEST, SEGMENT_ALIGNMENT, type SegmentHeader } from "../format/segment.js";
 import type { Store } from "../format/store.js";
+import { hasSegmentHashes } from "../format/trailer.js";
 import type { Source } from "../source.js";
 import { nextManifest } from "./manifest.js";
 import { writeCopy, writing } from "./output.js";
@@ -68,11 +68,6 @@ function isAligned(segments: SegmentHeader[], fileBytes: number): boolean {
   return next - decisive.end > 0 && next % SEGMENT_ALIGNMENT === 0;
 }
 
-/** "SHDG": the hashes of the segments, which stand in the manifests of signed stores, behind the identity if there is one. */
-const SEGMENT_HASHES = 0x47444853;
-const IDENTITY = 0x46494449;
-const IDENTITY_BYTES = 72;
-
 async function refuseUnfit(source: Source, { warnings, rootPage, manifest }: Store): Promise<void> {
   const [damage] = warnings;
   if (damage !== undefined)
@@ -86,11 +81,4 @@ async function refuseUnfit(source: Source, { warnings, rootPage, manifest }: Sto
       `"${source.path}" is a signed store: adding a kernel to it would break its signature.`,
       { property: "rvfPath", hint: "Embed the kernel with the writer that holds the store's key." },
     );
-}
-
-async function hasSegmentHashes(source: Source, { trailer }: Manifest): Promise<boolean> {
-  const mark = async (at: number): Promise<number> =>
-    at + 4 <= trailer.length ? (await source.at(trailer.start + at, 4)).readUInt32LE() : 0;
-  const first = await mark(0);
-  return (first === IDENTITY ? await mark(IDENTITY_BYTES) : first) === SEGMENT_HASHES;
 }
