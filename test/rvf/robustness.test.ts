@@ -9,6 +9,7 @@ import { MicroVmError } from "../../src/errors.js";
 import { extractKernel, inspectImage, inspectRvf, readKernel, verifyRvf } from "../../src/rvf/index.js";
 import { bzImage, kernel, manifest, manifestPayload, rvf, scratch, vec, type Entry } from "./build.js";
 import type { Measured, Way } from "./fuzz/measure.js";
+import { rootPage } from "./fuzz/root-page.js";
 
 const files = scratch();
 const MiB = 2 ** 20;
@@ -64,6 +65,70 @@ describe("100,000 tiny segments", () => {
     expect(outcome).toBe("RvfInvalid");
     expect(calls).toBeLessThan(4_000);
   }, 60_000);
+});
+
+test("a newer kernel behind more segments than are followed: never the older one", async () => {
+  const one = await rvf({ type: 0x0a, payload: Buffer.from([1]), checksum: "unset", padded: false });
+  const many = Buffer.concat(Array<Buffer>(220_000).fill(one));
+  const newer = await rvf({ ...kernel({ cmdline: "newer" }), id: 9n });
+  const path = files.file(Buffer.concat([await rvf(kernel(), manifest), many, newer]));
+  expect((await measured("readKernel", path)).outcome).toBe("RvfInvalid");
+}, 60_000);
+
+test.each([20_000_000, 400_000_000])(
+  "a sparse list of %d segment hashes",
+  async (count) => {
+    const start = await rvf({ ...kernel(), checksum: "shake" });
+    const entries = [{ id: 1n, offset: 0, length: Number(start.readBigUInt64LE(0x10)), type: 0x0e }];
+    const list = Buffer.alloc(8);
+    list.write("SHDG", 0, "latin1");
+    list.writeUInt32LE(count, 4);
+    const payload = Buffer.concat([manifestPayload({ entries }), list]);
+    const length = payload.length + 24 * count;
+    const damage = (bytes: Buffer): unknown => bytes.writeBigUInt64LE(BigInt(length), 0x10);
+    const end = await rvf({ type: 5, payload, id: 2n, checksum: "unset", padded: false, damage });
+    const path = files.file(Buffer.concat([start, end]));
+    truncateSync(path, start.length + 64 + length);
+    for (const page of [undefined, await rootPage({ id: 2n, offset: start.length, length, type: 5 }, end)]) {
+      if (page) appendFileSync(path, page);
+      const { outcome, bytes } = await measured("readKernel", path);
+      expect(outcome).toMatch(/^(RvfInvalid|KernelUntrusted)$/);
+      expect(bytes).toBeLessThan(64 * MiB);
+    }
+    truncateSync(path, 0);
+  },
+  60_000,
+);
+
+describe("4 MiB of what looks like headers of manifests", () => {
+  const bare = Buffer.from("SFVR\x01\x05", "latin1");
+  test.each<[string, () => Promise<Buffer>]>([
+    ["without end", () => Promise.resolve(bare)],
+    ["that fit", async () => (await rvf({ type: 5, payload: Buffer.alloc(0) })).subarray(0, 64)],
+    [
+      "with manifests behind them that are none",
+      () => rvf({ type: 5, payload: Buffer.alloc(64, 1), damage: (bytes) => bytes.writeUInt8(1, 0x28) }),
+    ],
+    [
+      "that contradict themselves",
+      () => rvf({ type: 5, payload: Buffer.alloc(64, 0xff), checksum: "unset" }),
+    ],
+  ])(
+    "%s",
+    async (_, make) => {
+      const payload = Buffer.alloc(4 * MiB, await make());
+      for (const bytes of [
+        await rvf(kernel(), { type: 1, payload }, manifest),
+        await rvf({ type: 1, payload }),
+      ]) {
+        const { outcome, calls, bytes: read } = await measured("readKernel", files.file(bytes));
+        expect(outcome).toMatch(/^(ok|RvfInvalid)$/);
+        expect(calls).toBeLessThan(20_000);
+        expect(read).toBeLessThan(256 * MiB);
+      }
+    },
+    60_000,
+  );
 });
 
 describe("a sparse GiB of zeros", () => {

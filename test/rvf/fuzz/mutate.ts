@@ -30,7 +30,8 @@ const magics = [
   "\x7fELF\x02\x01",
   "MZ",
   "HdrS",
-  "FIDI",
+  "IDIF",
+  "SHDG",
 ];
 
 export const mutation: fc.Arbitrary<Mutation> = fc.oneof(
@@ -147,6 +148,14 @@ const structures: [magic: string, fields: Field[]][] = [
       [0xfd0, 8],
       [0xff0, 8],
       [0xffc, 4],
+    ],
+  ],
+  [
+    "SHDG",
+    [
+      [4, 4],
+      [8, 8],
+      [0x10, 8],
     ],
   ],
   [
