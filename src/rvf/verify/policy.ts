@@ -57,7 +57,10 @@ export function judge(integrity: Integrity, verification: Verification): string[
   refuseFalse(integrity);
   const { signature } = integrity;
   if (verification === "signed" && signature.outcome !== "valid")
-    throw untrusted(`verification is "signed": ${signature.words}`, signedHint(integrity));
+    throw untrusted(
+      `verification is "signed", and it carries ${signature.outcome === "absent" ? "no signature" : `a ${signature.words}`}`,
+      signedHint(integrity),
+    );
   const doubts = doubtsOf(integrity);
   const forbidden = forbiddenIn(integrity);
   if (forbidden !== undefined && verification !== "lenient")
