@@ -2,7 +2,7 @@ import { open, rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { generateKeyPair } from "../rvf/index.js";
-import { fields } from "./output.js";
+import { fields, print, type JsonOption } from "./output.js";
 
 /** `microvm keygen`: a key pair to sign kernels with and to verify them. */
 export function addKeygen(program: Command): void {
@@ -10,7 +10,8 @@ export function addKeygen(program: Command): void {
     .command("keygen")
     .description("make an Ed25519 key pair for sign and embed")
     .option("-o, --output <name>", "write <name>.key and <name>.pub; there must be none", "microvm")
-    .action(async ({ output }: { output: string }) => {
+    .option("--json", "print JSON")
+    .action(async ({ output, ...options }: { output: string } & JsonOption) => {
       const [secret, shared] = [`${output}.key`, `${output}.pub`];
       const pair = generateKeyPair();
       await writeNew(secret, pair.privateKey, 0o600);
@@ -20,15 +21,26 @@ export function addKeygen(program: Command): void {
         await rm(secret);
         throw error;
       }
-      process.stdout.write(
-        `${fields([
-          ["private key", `${secret} (keep it secret)`],
-          ["public key", shared],
-          ["fingerprint", pair.fingerprint],
-        ])}\nSign a kernel: microvm sign FILE --key ${secret} -o OUT\nWhoever is to verify it trusts ${shared}.\n`,
-      );
+      print({ privateKey: secret, publicKey: shared, fingerprint: pair.fingerprint }, options, describe);
     });
 }
+
+interface KeyFiles {
+  privateKey: string;
+  publicKey: string;
+  fingerprint: string;
+}
+
+const describe = ({ privateKey, publicKey, fingerprint }: KeyFiles): string =>
+  [
+    fields([
+      ["private key", `${privateKey} (keep it secret)`],
+      ["public key", publicKey],
+      ["fingerprint", fingerprint],
+    ]),
+    `Sign a kernel: microvm sign FILE --key ${privateKey} -o OUT`,
+    `Whoever is to verify it trusts ${publicKey}.`,
+  ].join("\n");
 
 /** Writes a file that was not there; what was made of it is gone again if that fails. */
 async function writeNew(path: string, text: string, mode: number): Promise<void> {

@@ -70,6 +70,7 @@ test.each([
   fs.writeFileSync(at(there), "mine");
   const outcome = await microvm("keygen", "-o", at("taken"), "--json");
   expect(outcome.status).toBe(2);
+  expect(errorIn(outcome).message).toContain("There is something at");
   expect(fs.readFileSync(at(there), "utf8")).toBe("mine");
   expect(fs.existsSync(at(other))).toBe(false);
   fs.rmSync(at(there));
