@@ -1,7 +1,7 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { findRecord, statusOfRecord, type VmRecord } from "../launcher/index.js";
+import { findRecord, isUp, statusOfRecord, type VmRecord } from "../launcher/index.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
 /** `microvm logs ID`: the guest's console, with -f until the VM ends. */
@@ -24,8 +24,7 @@ async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> 
     for (let ended = false; !ended;) {
       const record = await recordOf(vmId);
       const status = record && (await statusOfRecord(record));
-      // While it is being stopped, it may be for a relaunch; if it is not, its record goes.
-      ended = record === undefined || (status?.state === "exited" && record.phase === "ready");
+      ended = record === undefined || (status?.state === "exited" && (await staysReady(record)));
       await copyRest(file);
       const next = status && status.consoleLog !== path ? await openIfThere(status.consoleLog) : undefined;
       if (next) {
@@ -39,6 +38,15 @@ async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> 
   } finally {
     await file?.close();
   }
+}
+
+/**
+ * Whether nobody is about to relaunch a VM that was seen exited. While it is being stopped, it may be for a relaunch; that
+ * stands in the record before the stop, so it is read again after it. If it is for good, the record goes.
+ */
+async function staysReady({ vmId }: VmRecord): Promise<boolean> {
+  const record = await recordOf(vmId);
+  return record === undefined || (record.phase === "ready" && !isUp(await statusOfRecord(record)));
 }
 
 async function recordOf(vmId: string): Promise<VmRecord | undefined> {

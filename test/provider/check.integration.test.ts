@@ -147,7 +147,7 @@ describe("verification", () => {
       ]);
     expect(await failureOf({ rvfPath: good, verification: "signed", trustedKeys: [publicKey] })).toEqual({
       property: "rvfPath",
-      reason: expect.stringMatching(/^KernelUntrusted: .* not signed\.\n`microvm sign` makes/) as string,
+      reason: expect.stringMatching(/^KernelUntrusted: .* carries no signature\.\n`microvm sign` makes/) as string,
     });
   });
 
