@@ -147,7 +147,9 @@ describe("verification", () => {
       ]);
     expect(await failureOf({ rvfPath: good, verification: "signed", trustedKeys: [publicKey] })).toEqual({
       property: "rvfPath",
-      reason: expect.stringMatching(/^KernelUntrusted: .* carries no signature\.\n`microvm sign` makes/) as string,
+      reason: expect.stringMatching(
+        /^KernelUntrusted: .* carries no signature\.\n`microvm sign` makes/,
+      ) as string,
     });
   });
 
