@@ -8,6 +8,7 @@ import {
   statusOf,
   type VmStatus,
 } from "../launcher/index.js";
+import { interruptSignal } from "./interrupt.js";
 import { fields, note, print, type JsonOption } from "./output.js";
 import { addSpecOptions, specFrom, type SpecOptions } from "./spec-options.js";
 
@@ -28,11 +29,7 @@ export function addRun(program: Command): void {
 }
 
 async function run(file: string, options: RunOptions): Promise<void> {
-  const interrupt = new AbortController();
-  // SIGHUP comes when the terminal is closed.
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupt.abort());
-  const { signal } = interrupt;
-
+  const signal = interruptSignal();
   const vm = await createVm(specFrom(file, options), { name: options.name, signal, onProgress: note });
   print(vm, options, describeVm);
   if (options.detach) return;

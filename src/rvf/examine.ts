@@ -11,7 +11,7 @@ import {
   type KernelHeader,
 } from "./format/kernel.js";
 import { fittingLayouts, type KernelLayout } from "./format/layout.js";
-import { SegmentFlag, typeName, type SegmentHeader } from "./format/segment.js";
+import { MAX_PAYLOAD_BYTES, SegmentFlag, typeName, type SegmentHeader } from "./format/segment.js";
 import type { Store } from "./format/store.js";
 import { isUnset, sha256 } from "./hash.js";
 import { identifyImage, type ImageParts } from "./image/identify.js";
@@ -21,9 +21,6 @@ import type { ByteRange, Source } from "./source.js";
 import { ImageHashCheck, matchingHash, type ImageCheck } from "./verify/image-hash.js";
 import type { Integrity } from "./verify/policy.js";
 import { checkSignatures } from "./verify/signature.js";
-
-/** Upstream writes images of up to 128 MiB and reads segments of up to 256 MiB; so much is read here too, never more. */
-export const MAX_KERNEL_BYTES = 256 * 1024 * 1024;
 
 /** A part of an image: what it is, and what it hashed to while it was copied. */
 export interface PartDigest {
@@ -129,8 +126,8 @@ export function kernelSegment({ manifest, segments }: Store): SegmentHeader | un
   if (flags & SegmentFlag.encrypted) throw unsupported("its segment is encrypted");
   if (flags & SegmentFlag.partial) throw damaged("its segment is marked as written in part");
   if (flags & SegmentFlag.tombstone) throw unsupported("its segment is marked as a deletion");
-  if (payload.length > MAX_KERNEL_BYTES)
-    throw unsupported(`it has ${payload.length} bytes; at most ${MAX_KERNEL_BYTES} are read`);
+  if (payload.length > MAX_PAYLOAD_BYTES)
+    throw unsupported(`it has ${payload.length} bytes; at most ${MAX_PAYLOAD_BYTES} are read`);
   if (payload.length < KERNEL_HEADER_BYTES) throw damaged("its segment is shorter than a kernel header");
   return segment;
 }
@@ -144,8 +141,8 @@ async function chooseLayout(
   const [first, ...others] = fittingLayouts(header, payload);
   if (!first) throw damaged("its sizes do not add up to any known layout");
   if (header.imageSize === 0) throw damaged("its image is empty");
-  if (header.imageSize > MAX_KERNEL_BYTES)
-    throw unsupported(`its image has ${header.imageSize} bytes; at most ${MAX_KERNEL_BYTES} are read`);
+  if (header.imageSize > MAX_PAYLOAD_BYTES)
+    throw unsupported(`its image has ${header.imageSize} bytes; at most ${MAX_PAYLOAD_BYTES} are read`);
   if (others.length === 0 || isUnset(header.imageHash)) return first;
   for (const layout of [first, ...others])
     if (await withImage(source, header, layout, (image) => matchingHash(image, header.imageHash)))

@@ -13,10 +13,10 @@ import { noKernel, openStore } from "./format/store.js";
 import { identifyImage, type Arch } from "./image/identify.js";
 import {
   archOf,
+  fileReport,
   imageIdentity,
   integrityReport,
   kernelReport,
-  segmentReports,
   storeReport,
   type ImageReport,
   type KernelReport,
@@ -89,12 +89,7 @@ export function inspectRvf(path: string, { trustedKeys = [] }: Trust = {}): Prom
   const keys = trustedKeys.map(parsePublicKey);
   return withSource(path, "rvf", async (source) => {
     const store = await openStore(source);
-    const base = {
-      file: path,
-      size: source.size,
-      segments: segmentReports(store),
-      store: storeReport(store),
-    };
+    const base = fileReport(source, store);
     try {
       const kernel = await examineKernel(source, store, keys);
       if (!kernel) return { ...base, kernel: null, integrity: null, warnings: store.warnings };

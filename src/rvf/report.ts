@@ -7,6 +7,7 @@ import { typeName, type SegmentHeader } from "./format/segment.js";
 import type { Store } from "./format/store.js";
 import { isUnset } from "./hash.js";
 import type { Arch, ImageKind, ImageParts } from "./image/identify.js";
+import type { Source } from "./source.js";
 import { verdictOf, type Integrity, type Verdict } from "./verify/policy.js";
 
 /** A 64-bit number of the file: a decimal string where a JSON number would lose digits (2^53 and above). */
@@ -110,7 +111,18 @@ export const storeReport = ({ manifest, dialect }: Store): StoreReport => {
   };
 };
 
-export function segmentReports({ manifest, segments, tail }: Store): SegmentReport[] {
+/** What there is to say before a look at the kernel. */
+export const fileReport = (
+  { path, size }: Source,
+  store: Store,
+): Pick<RvfReport, "file" | "size" | "segments" | "store"> => ({
+  file: path,
+  size,
+  segments: segmentReports(store),
+  store: storeReport(store),
+});
+
+function segmentReports({ manifest, segments, tail }: Store): SegmentReport[] {
   return [...segments, manifest.segment, ...tail]
     .filter((segment) => segment !== undefined)
     .sort((one, other) => one.offset - other.offset)

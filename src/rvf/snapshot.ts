@@ -1,8 +1,7 @@
 /** A private copy of a segment. */
-import { MicroVmError } from "../errors.js";
 import { readSegmentHeader, type SegmentHeader } from "./format/segment.js";
 import { withNameless } from "./nameless.js";
-import type { Source } from "./source.js";
+import { changedMeanwhile, type Source } from "./source.js";
 
 /**
  * Lets `use` work on a copy of the segment, header and signature included: what is verified there is what is used, whoever
@@ -17,9 +16,7 @@ export function withSnapshot<T>(
   return withNameless(source.path, source.stream(range), async (copy) => {
     const own = await readSegmentHeader(copy.reader(), 0, copy.size);
     if (own?.id !== segment.id || own.type !== segment.type || own.end !== copy.size)
-      throw new MicroVmError("KernelExtraction", `"${source.path}" was changed while it was being read.`, {
-        hint: "Try again when nobody writes to it.",
-      });
+      throw changedMeanwhile(source);
     return await use(copy, own);
   });
 }

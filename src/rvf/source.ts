@@ -42,6 +42,12 @@ export interface Source {
   changed(): Promise<boolean>;
 }
 
+/** The error for a file that somebody wrote to while it was being read. */
+export const changedMeanwhile = ({ path }: Source): MicroVmError =>
+  new MicroVmError("KernelExtraction", `"${path}" was changed while it was being read.`, {
+    hint: "Try again when nobody writes to it.",
+  });
+
 /** What a path is for: it decides which error and which input a problem is reported with. */
 export type Subject = "rvf" | "image";
 

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MicroVmError } from "../../errors.js";
 import type { PartDigest, Sinks } from "../examine.js";
-import type { ByteRange, Source } from "../source.js";
+import { changedMeanwhile, type ByteRange, type Source } from "../source.js";
 import { isIntact, startDraft, type Draft } from "./entry.js";
 import { recall, remember, type Circumstances, type Known } from "./known.js";
 
@@ -100,8 +100,3 @@ class Drafts {
     for (const draft of this.#open.values()) await draft.drop();
   }
 }
-
-const changedMeanwhile = (source: Source): MicroVmError =>
-  new MicroVmError("KernelExtraction", `"${source.path}" was changed while it was being read.`, {
-    hint: "Try again when nobody writes to it.",
-  });

@@ -3,6 +3,7 @@ import { MicroVmError } from "../../errors.js";
 import { checkContent } from "./content-hash.js";
 import type { DirectoryEntry, Manifest } from "./manifest.js";
 import {
+  MAX_PAYLOAD_BYTES,
   MAX_SEGMENTS,
   SEGMENT_ALIGNMENT,
   SEGMENT_HEADER_BYTES,
@@ -146,9 +147,6 @@ async function bridgeGap(
   return from;
 }
 
-/** Writers' batches are smaller; more is not hashed for a guess. */
-const MAX_TORN_BYTES = 256 * 1024 * 1024;
-
 /**
  * Whether a segment was written in part, and others were appended in its place later: then its length leads nowhere, and
  * its bytes are not what was hashed. One that ends where the file or another segment does is whole, however damaged, and
@@ -157,7 +155,7 @@ const MAX_TORN_BYTES = 256 * 1024 * 1024;
 async function isTorn(source: Source, segment: SegmentHeader): Promise<boolean> {
   const end = segment.end;
   if (aligned(end) >= source.size || (await nextSegment(source.at, end, source.size))) return false;
-  if (segment.payload.length > MAX_TORN_BYTES) return false;
+  if (segment.payload.length > MAX_PAYLOAD_BYTES) return false;
   return (await checkContent(source, segment)).outcome === "mismatch";
 }
 

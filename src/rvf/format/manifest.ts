@@ -1,6 +1,6 @@
 /** A manifest's payload: the state of the store and the directory of its segments. Vectors are never touched. */
 import { checkContent } from "./content-hash.js";
-import { KERNEL, MAX_SEGMENTS, type SegmentHeader } from "./segment.js";
+import { KERNEL, MAX_PAYLOAD_BYTES, MAX_SEGMENTS, type SegmentHeader } from "./segment.js";
 import { readLength, type ByteRange, type Source } from "../source.js";
 
 export interface DirectoryEntry {
@@ -28,14 +28,12 @@ export interface Manifest {
 
 export const FIXED_BYTES = 22;
 export const ENTRY_BYTES = 25;
-/** Upstream reads no more of any segment. */
-const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 const metrics = ["l2", "inner_product", "cosine"];
 
 /** Reads and checks the manifest in a segment; undefined if its bytes do not match its hash or contradict themselves. */
 export async function readManifest(source: Source, segment: SegmentHeader): Promise<Manifest | undefined> {
   const { start, length } = segment.payload;
-  if (length < FIXED_BYTES + 4 || length > MAX_MANIFEST_BYTES) return undefined;
+  if (length < FIXED_BYTES + 4 || length > MAX_PAYLOAD_BYTES) return undefined;
   const { outcome } = await checkContent(source, segment);
   if (outcome === "mismatch" || outcome === "unknown") return undefined;
 

@@ -8,6 +8,8 @@ const MAGIC = SEGMENT_MAGIC.readUInt32LE();
 const SEGMENT_VERSION = 1;
 /** Segments of the wire dialect start at multiples of this; those of the legacy dialect at any byte. */
 export const SEGMENT_ALIGNMENT = 64;
+/** Upstream reads no more of any segment, so no more is read or hashed here, nor written. */
+export const MAX_PAYLOAD_BYTES = 256 * 1024 * 1024;
 /** More than this is no store anyone made: each commit repeats the whole directory, so files grow with its square. */
 export const MAX_SEGMENTS = 100_000;
 

@@ -59,7 +59,7 @@ export function judge(integrity: Integrity, verification: Verification): string[
   if (verification === "signed" && signature.outcome !== "valid")
     throw untrusted(
       `verification is "signed", and it carries ${signature.outcome === "absent" ? "no signature" : `a ${signature.words}`}`,
-      signedHint(integrity),
+      hintFor(integrity, "`microvm sign` makes a signed copy; name its public key in trustedKeys."),
     );
   const doubts = doubtsOf(integrity);
   const forbidden = forbiddenIn(integrity);
@@ -70,7 +70,10 @@ export function judge(integrity: Integrity, verification: Verification): string[
     );
   const [first] = doubts;
   if (first !== undefined && verification === "strict")
-    throw untrusted(`verification is "strict": ${first}`, strictHint(integrity));
+    throw untrusted(
+      `verification is "strict": ${first}`,
+      hintFor(integrity, "Embed it anew by `microvm embed`, which stores a SHA3-256 hash."),
+    );
   return [...doubts, ...(forbidden === undefined ? [] : [forbidden])].map(
     (doubt) => `${doubt.charAt(0).toUpperCase()}${doubt.slice(1)}.`,
   );
@@ -109,12 +112,6 @@ const forbiddenIn = ({ forbiddenSegments }: Integrity): string | undefined =>
     ? undefined
     : `the store has segments that the kernel's binding does not allow (${forbiddenSegments.join(", ")})`;
 
-const strictHint = ({ signature }: Integrity): string =>
-  signature.outcome === "absent"
-    ? "Embed it anew by `microvm embed`, which stores a SHA3-256 hash."
-    : "Name the signer's public key in trustedKeys, if you trust it.";
-
-const signedHint = ({ signature }: Integrity): string =>
-  signature.outcome === "absent"
-    ? "`microvm sign` makes a signed copy; name its public key in trustedKeys."
-    : "Name the signer's public key in trustedKeys, if you trust it.";
+/** What to do: `unsigned` where there is no signature, else trust the signer. */
+const hintFor = ({ signature }: Integrity, unsigned: string): string =>
+  signature.outcome === "absent" ? unsigned : "Name the signer's public key in trustedKeys, if you trust it.";

@@ -1,6 +1,7 @@
 /** Embeds a kernel: a copy of the store with one more kernel segment that every reader accepts. */
 import { MicroVmError } from "../../errors.js";
 import { MAX_CMDLINE_BYTES, decodeCmdline } from "../format/cmdline.js";
+import { MAX_PAYLOAD_BYTES } from "../format/segment.js";
 import { openStore } from "../format/store.js";
 import { sha3 } from "../hash.js";
 import type { ImageKind } from "../image/identify.js";
@@ -135,8 +136,8 @@ async function hashOf(pieces: Piece[], signal: AbortSignal | undefined): Promise
   return hash.digest();
 }
 
-/** Other readers take payloads of 256 MiB at most; header and command line need room in there, too. */
-const MAX_IMAGE_BYTES = 256 * 1024 * 1024 - 4096;
+/** Header and command line need room in the payload, too. */
+const MAX_IMAGE_BYTES = MAX_PAYLOAD_BYTES - 4096;
 
 function refuseTooLarge(imageBytes: number): void {
   if (imageBytes > MAX_IMAGE_BYTES)

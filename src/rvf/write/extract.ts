@@ -5,8 +5,8 @@ import { resolve } from "node:path";
 import { MicroVmError } from "../../errors.js";
 import { examineKernel, type PartDigest, type Sink } from "../examine.js";
 import { noKernel, openStore } from "../format/store.js";
-import { integrityReport, kernelReport, segmentReports, storeReport, type RvfReport } from "../report.js";
-import { withSource } from "../source.js";
+import { fileReport, integrityReport, kernelReport, type RvfReport } from "../report.js";
+import { changedMeanwhile, withSource } from "../source.js";
 import { parsePublicKey } from "../verify/keys.js";
 import { judge, type Verification } from "../verify/policy.js";
 import { stopIfAsked, writing } from "./output.js";
@@ -53,17 +53,13 @@ export function extractToFiles(
       if (!examined) throw noKernel(source, store);
       const warnings = [...store.warnings, ...judge(examined.integrity, verification), ...examined.warnings];
       if (initramfsOut) requireInitramfs(path, examined.initramfs);
-      if (await source.changed())
-        throw new MicroVmError("KernelExtraction", `"${path}" was changed while it was being read.`);
+      if (await source.changed()) throw changedMeanwhile(source);
       stopIfAsked(signal);
       // All that can fail for want of room is done before the first is replaced.
       for (const output of outputs) await output.flush();
       for (const output of outputs.toReversed()) await output.put();
       return {
-        file: path,
-        size: source.size,
-        segments: segmentReports(store),
-        store: storeReport(store),
+        ...fileReport(source, store),
         kernel: kernelReport(examined),
         integrity: integrityReport(examined.integrity),
         warnings,
