@@ -42,10 +42,12 @@ export async function boot(
   progress: BootOptions,
 ): Promise<VmRecord> {
   const choices = [...preparation.accelerators];
-  for (;;) {
+  for (let last = record; ;) {
     const choice = choices.shift()!;
     progress.onProgress?.(`starting QEMU ${preparation.qemu.version} (${choice.accelerator})`);
-    const attempt = await prepareGeneration(record, preparation, choice, progress);
+    const attempt = await prepareGeneration(last, preparation, choice, progress);
+    // Each start has a number of its own: whoever follows the console of one sees that the next is another.
+    last = attempt;
     try {
       return await bring(attempt, preparation, progress);
     } catch (error) {
