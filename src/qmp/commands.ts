@@ -2,15 +2,17 @@
  * The commands a launcher needs, typed. Each throws as `QmpConnection.execute` does, and `Qmp` for an odd
  * reply.
  */
+import { inspect } from "node:util";
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import type { QmpConnection, WaitOptions } from "./connection.js";
-import { parseHostForwards, type HostForward } from "./usernet.js";
 
 function reply<T>(command: string, schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new MicroVmError("Qmp", `QMP ${command}: unexpected reply ${JSON.stringify(value)?.slice(0, 200)}`, {
+  // Unlike JSON.stringify, inspect stops at a depth: a reply may be nested deeper than the stack.
+  throw new MicroVmError("Qmp", `QMP ${command}: unexpected reply`, {
+    evidence: inspect(value).slice(0, 200),
     cause: result.error,
   });
 }
@@ -22,19 +24,6 @@ export type QmpStatus = z.infer<typeof status>;
 
 export async function queryStatus(conn: QmpConnection, options?: WaitOptions): Promise<QmpStatus> {
   return reply("query-status", status, await conn.execute("query-status", {}, options));
-}
-
-/** Every TCP port that QEMU's user network forwards into the guest; none without such a network. */
-export async function hostForwards(conn: QmpConnection, options?: WaitOptions): Promise<HostForward[]> {
-  const command = { "command-line": "info usernet" };
-  const text = reply(
-    "info usernet",
-    z.string(),
-    await conn.execute("human-monitor-command", command, options),
-  );
-  // The human monitor reports its errors as text in a successful reply.
-  if (text.startsWith("unknown command")) throw new MicroVmError("Qmp", `QMP info usernet: ${text.trim()}`);
-  return parseHostForwards(text);
 }
 
 /** Presses the guest's power button. QEMU accepts it always; the guest obeys if it listens for it. */
@@ -51,4 +40,17 @@ export async function quit(conn: QmpConnection, options?: WaitOptions): Promise<
   } catch (error) {
     if (!(wasOpen && conn.ended)) throw error;
   }
+}
+
+/**
+ * Runs a line of the human monitor and gives its text. An error of the human monitor is such a text too: only
+ * who knows the command can tell it from a success.
+ */
+export async function humanMonitorCommand(
+  conn: QmpConnection,
+  line: string,
+  options?: WaitOptions,
+): Promise<string> {
+  const command = { "command-line": line };
+  return reply(line, z.string(), await conn.execute("human-monitor-command", command, options));
 }

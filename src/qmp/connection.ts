@@ -4,18 +4,15 @@
 import type { Socket } from "node:net";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { deferred } from "./deferred.js";
+import { EventQueue, type EventsOptions } from "./events.js";
 import { lineSplitter, parseMessage, type QemuVersion, type QmpEvent, type QmpMessage } from "./framing.js";
+import type { End, Listener } from "./listener.js";
 
 export interface WaitOptions {
   /** How long to wait, in milliseconds. */
   timeoutMs?: number | undefined;
   /** Stops the waiting with `Cancelled`. */
   signal?: AbortSignal | undefined;
-}
-
-interface Wait {
-  offer: (message: QmpMessage) => void;
-  fail: (error: MicroVmError) => void;
 }
 
 const connectFailures: Record<string, string> = {
@@ -40,9 +37,9 @@ export class QmpConnection implements AsyncDisposable {
    */
   readonly closed: Promise<void>;
 
-  private readonly waits = new Set<Wait>();
+  private readonly listeners = new Set<Listener>();
   private lastId = 0;
-  private failure: MicroVmError | undefined;
+  private over: End | undefined;
 
   constructor(
     private readonly socket: Socket,
@@ -52,7 +49,7 @@ export class QmpConnection implements AsyncDisposable {
     const lines = lineSplitter();
     socket.on("data", (chunk) => {
       try {
-        for (const line of lines(chunk)) if (line.trim() !== "") this.receive(parseMessage(line));
+        for (const line of lines(chunk)) this.receive(line);
       } catch (error) {
         this.end(error as MicroVmError);
       }
@@ -63,7 +60,7 @@ export class QmpConnection implements AsyncDisposable {
 
   /** True as soon as the connection is over. */
   get ended(): boolean {
-    return this.failure !== undefined;
+    return this.over !== undefined;
   }
 
   /** Awaits the greeting and leaves QMP's negotiation mode: once, before anything else. */
@@ -122,9 +119,21 @@ export class QmpConnection implements AsyncDisposable {
     );
   }
 
+  /**
+   * The events from this call on, in order, for one `for await` loop; leave the loop, or call `return`, to stop.
+   * It ends by `close`, and throws whatever else ends the connection, `Cancelled` by the signal, and `Qmp` when
+   * over 1 MiB of events wait to be read; always after the events that came before. To miss no change, call this
+   * first and ask for the state (`queryStatus`) after.
+   */
+  events(options: EventsOptions = {}): AsyncIterableIterator<QmpEvent, undefined> {
+    const queue = new EventQueue(this.listeners, options);
+    if (this.over) queue.end(this.over);
+    return queue;
+  }
+
   /** Ends the connection. QEMU runs on and takes the next client. */
   async close(): Promise<void> {
-    this.end(new MicroVmError("QmpIo", "the connection to QEMU's monitor was closed"));
+    this.end(new MicroVmError("QmpIo", "the connection to QEMU's monitor was closed"), true);
     await this.closed;
   }
 
@@ -141,31 +150,33 @@ export class QmpConnection implements AsyncDisposable {
     { timeoutMs = this.timeoutMs, signal }: WaitOptions = {},
   ): Promise<T> {
     const picked = deferred<T>(timeoutMs, late, signal);
-    const wait: Wait = {
-      offer: (message) => {
+    const listener: Listener = {
+      message: (message) => {
         const found = pick(message);
         if (found !== undefined) picked.resolve(found);
       },
-      fail: picked.reject,
+      end: ({ failure }) => picked.reject(failure),
     };
-    if (this.failure) picked.reject(this.failure);
-    this.waits.add(wait);
-    const forget = (): void => void this.waits.delete(wait);
+    this.listeners.add(listener);
+    if (this.over) listener.end(this.over);
+    const forget = (): void => void this.listeners.delete(listener);
     picked.promise.then(forget, forget);
     return picked.promise;
   }
 
-  private receive(message: QmpMessage): void {
+  private receive(line: string): void {
+    if (line.trim() === "") return;
+    const message = parseMessage(line);
     // QEMU leaves the id out when it could not parse the command: some command will never have its reply.
     if (message.kind === "failure" && message.id === undefined) {
       throw new MicroVmError("Qmp", `QEMU's monitor did not understand: ${message.class}: ${message.desc}`);
     }
-    for (const wait of this.waits) wait.offer(message);
+    for (const listener of this.listeners) listener.message(message, line.length);
   }
 
-  private end(failure: MicroVmError): void {
-    this.failure ??= failure;
+  private end(failure: MicroVmError, closed = false): void {
+    this.over ??= { failure, closed };
     this.socket.destroy();
-    for (const wait of this.waits) wait.fail(this.failure);
+    for (const listener of this.listeners) listener.end(this.over);
   }
 }

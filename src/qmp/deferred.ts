@@ -10,6 +10,10 @@ export interface Deferred<T> {
 /** The longest delay that Node's timers hold; they fire at once for a longer one. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** What the signal makes of a wait. */
+export const cancelled = (signal: AbortSignal | undefined): MicroVmError =>
+  new MicroVmError("Cancelled", "stopped while waiting for QEMU's monitor", { cause: signal?.reason });
+
 /**
  * Settled by `resolve`, `reject`, the deadline (with the error of `late`) or the signal, whichever comes
  * first; then neither a timer nor a listener is left. A rejection that nobody awaits does not end the
@@ -26,11 +30,7 @@ export function deferred<T>(
     resolve = onResolve;
     reject = onReject;
   });
-  const cancel = (): void => {
-    reject(
-      new MicroVmError("Cancelled", "stopped while waiting for QEMU's monitor", { cause: signal?.reason }),
-    );
-  };
+  const cancel = (): void => reject(cancelled(signal));
   const timer = setTimeout(() => reject(late()), Math.min(timeoutMs, MAX_TIMER_MS));
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted) cancel();

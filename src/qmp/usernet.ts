@@ -1,14 +1,94 @@
-/** Reads the monitor's table of user-network connections. */
+/**
+ * The TCP ports that QEMU's user network forwards into the guest. QMP has no commands for them: they go through
+ * the human monitor, whose errors are texts.
+ */
+import { z } from "zod";
+import { MicroVmError } from "../errors.js";
+import { humanMonitorCommand } from "./commands.js";
+import type { QmpConnection, WaitOptions } from "./connection.js";
 
 /** A forwarded TCP port of QEMU's user network. */
 export interface HostForward {
-  /** Where QEMU listens; `0.0.0.0` stands for every address. */
+  /** Where QEMU listens, a dotted IPv4 address; `0.0.0.0` stands for every address. */
   hostAddress: string;
   /** The real port, also when the rule said 0 (any free one). */
   hostPort: number;
   guestAddress: string;
   guestPort: number;
 }
+
+/** The `id` of the `-netdev user` that a rule belongs to. */
+interface OfNetdev {
+  netdev: string;
+}
+
+const port = z.int().max(65535);
+
+// What goes into a line of the human monitor is held to forms that leave no room for another option.
+const place = z.object({
+  // As QEMU itself wants an id.
+  netdev: z.string().regex(/^[A-Za-z][A-Za-z0-9._-]*$/),
+  hostAddress: z.ipv4(),
+  hostPort: port.min(1),
+});
+
+const rule = place.extend({ hostPort: port.min(0), guestAddress: z.ipv4(), guestPort: port.min(1) });
+
+function checked<T>(schema: z.ZodType<T>, value: T): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new MicroVmError("InvalidArgument", "this is no forward of a host port", {
+    evidence: z.prettifyError(result.error),
+  });
+}
+
+/** Every TCP port that QEMU's user network forwards into the guest; none without such a network. */
+export async function hostForwards(conn: QmpConnection, options?: WaitOptions): Promise<HostForward[]> {
+  const text = await humanMonitorCommand(conn, "info usernet", options);
+  if (text.startsWith("unknown command")) throw refused("info usernet", text);
+  return parseHostForwards(text);
+}
+
+/**
+ * Forwards one more port of a running VM. With `hostPort` 0 the system chooses a free one, which `hostForwards`
+ * then tells. Throws `PortInUse` when QEMU cannot listen there, `Qmp` when it refuses for another reason (there
+ * is no such netdev), `InvalidArgument` for what is no address, port or id.
+ */
+export async function addHostForward(
+  conn: QmpConnection,
+  forward: HostForward & OfNetdev,
+  options?: WaitOptions,
+): Promise<void> {
+  const { netdev, hostAddress, hostPort, guestAddress, guestPort } = checked(rule, forward);
+  const line = `hostfwd_add ${netdev} tcp:${hostAddress}:${hostPort}-${guestAddress}:${guestPort}`;
+  const text = await humanMonitorCommand(conn, line, options);
+  // QEMU gives one text for every reason that listen(2) can have.
+  if (text.startsWith("Could not set up host forwarding rule")) {
+    throw new MicroVmError("PortInUse", `QEMU cannot listen on port ${hostPort} of ${hostAddress}`, {
+      evidence: text.trim(),
+      hint: "The port is taken or needs privileges, or the address is not one of this host.",
+    });
+  }
+  if (text !== "") throw refused(line, text);
+}
+
+/**
+ * Ends a forward, named by its real port. Connections through it stay open. Throws `Qmp` when there is none,
+ * `InvalidArgument` for what is no address, port or id.
+ */
+export async function removeHostForward(
+  conn: QmpConnection,
+  forward: Pick<HostForward, "hostAddress" | "hostPort"> & OfNetdev,
+  options?: WaitOptions,
+): Promise<void> {
+  const { netdev, hostAddress, hostPort } = checked(place, forward);
+  const line = `hostfwd_remove ${netdev} tcp:${hostAddress}:${hostPort}`;
+  const text = await humanMonitorCommand(conn, line, options);
+  if (!text.trimEnd().endsWith(" removed")) throw refused(line, text);
+}
+
+const refused = (line: string, text: string): MicroVmError =>
+  new MicroVmError("Qmp", `QEMU refused ${line}: ${text.trim()}`);
 
 // Columns: protocol[state], file descriptor, source address and port, destination address and port, two
 // queues.

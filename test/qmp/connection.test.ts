@@ -1,49 +1,8 @@
 import type { Socket } from "node:net";
-import { connectQmp, hostForwards, queryStatus, quit, systemPowerdown } from "../../src/qmp/index.js";
-import { listen, monitor, type Request } from "./peer.js";
+import { connectQmp, queryStatus, quit, systemPowerdown } from "../../src/qmp/index.js";
+import { event, listen, monitor, reply, type Request } from "./peer.js";
 
-const reply = ({ id }: Request, value: unknown): string => `${JSON.stringify({ return: value, id })}\r\n`;
 const containing = (text: string): string => expect.stringContaining(text) as string;
-const event = (name: string, data = {}): string => `${JSON.stringify({ event: name, data })}\r\n`;
-
-describe("a recorded dialogue", () => {
-  const answers: Record<string, (request: Request) => string> = {
-    "query-status": (request) => reply(request, { status: "running", singlestep: false, running: true }),
-    "query-uuid": (request) =>
-      event("NIC_RX_FILTER_CHANGED", { name: "nét€" }) + reply(request, { UUID: "u-ü" }),
-    system_powerdown: (request) => event("POWERDOWN") + reply(request, {}),
-  };
-
-  async function talk(cut: number): Promise<number> {
-    let sent = 0;
-    await using peer = await listen((socket) => {
-      // Cuts the peer's stream in two at the byte `cut`, with a turn of the event loop between.
-      const write = socket.write.bind(socket);
-      socket.write = (text: string) => {
-        const bytes = Buffer.from(text);
-        const at = Math.min(Math.max(cut - sent, 0), bytes.length);
-        sent += bytes.length;
-        write(bytes.subarray(0, at));
-        setImmediate(() => write(bytes.subarray(at)));
-        return true;
-      };
-      monitor((request) => socket.write(answers[request.execute]!(request)))(socket);
-    });
-    await using qmp = await connectQmp(peer.path);
-    expect(qmp.version.qemu).toEqual({ major: 7, minor: 2, micro: 22 });
-    expect(await queryStatus(qmp)).toEqual({ status: "running", running: true });
-    expect(await qmp.execute("query-uuid")).toEqual({ UUID: "u-ü" });
-    const pressed = qmp.once("POWERDOWN");
-    await systemPowerdown(qmp);
-    expect(await pressed).toMatchObject({ name: "POWERDOWN", data: {} });
-    return sent;
-  }
-
-  test("is understood wherever its bytes are split", async () => {
-    const length = await talk(0);
-    for (let cut = 1; cut <= length; cut++) await talk(cut);
-  }, 60_000);
-});
 
 describe("connecting", () => {
   test("says when there is no socket, and when nobody listens", async () => {
@@ -177,16 +136,6 @@ describe("commands", () => {
     await using qmp = await connectQmp(peer.path);
     await expect(queryStatus(qmp)).rejects.toMatchObject({ code: "Qmp" });
   });
-
-  test("the human monitor's error text is an error", async () => {
-    const words = "unknown command: 'info usernet'\r\n";
-    await using peer = await listen(monitor((request, socket) => socket.write(reply(request, words))));
-    await using qmp = await connectQmp(peer.path);
-    await expect(hostForwards(qmp)).rejects.toMatchObject({
-      code: "Qmp",
-      message: containing("unknown"),
-    });
-  });
 });
 
 describe("the end of a connection", () => {
@@ -211,24 +160,6 @@ describe("the end of a connection", () => {
     await using peer = await listen(monitor((_, socket) => socket.write('{"return": ')));
     await using qmp = await connectQmp(peer.path, { timeoutMs: 30 });
     await expect(qmp.execute("a")).rejects.toMatchObject({ code: "QmpIo" });
-  });
-
-  test("an endless line is cut off", async () => {
-    await using peer = await listen(
-      monitor((_, socket) => {
-        const block = "x".repeat(1 << 20);
-        const pour = (): void => {
-          while (socket.writable && socket.write(block));
-        };
-        socket.on("drain", pour);
-        pour();
-      }),
-    );
-    await using qmp = await connectQmp(peer.path);
-    await expect(qmp.execute("a")).rejects.toMatchObject({
-      code: "Qmp",
-      message: containing("line"),
-    });
   });
 
   test("a reply of ten megabytes is taken", async () => {

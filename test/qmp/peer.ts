@@ -42,14 +42,23 @@ export async function listen(serve: (socket: Socket) => void): Promise<Peer> {
   };
 }
 
+/** Reads the client's commands. */
+export function readRequests(socket: Socket, onRequest: (request: Request) => void): void {
+  createInterface({ input: socket }).on("line", (line) => onRequest(JSON.parse(line) as Request));
+}
+
 /** Greets, accepts qmp_capabilities, and leaves every later command to `answer`. */
 export function monitor(answer: (request: Request, socket: Socket) => void): (socket: Socket) => void {
   return (socket) => {
     socket.write(GREETING);
-    createInterface({ input: socket }).on("line", (line) => {
-      const request = JSON.parse(line) as Request;
-      if (request.execute === "qmp_capabilities") socket.write(`{"return": {}, "id": ${request.id}}\r\n`);
+    readRequests(socket, (request) => {
+      if (request.execute === "qmp_capabilities") socket.write(reply(request, {}));
       else answer(request, socket);
     });
   };
 }
+
+export const reply = ({ id }: Request, value: unknown): string =>
+  `${JSON.stringify({ return: value, id })}\r\n`;
+
+export const event = (name: string, data = {}): string => `${JSON.stringify({ event: name, data })}\r\n`;
