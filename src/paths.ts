@@ -26,4 +26,4 @@ export const vmsDir = (): string => join(stateDir(), "vms");
  * Holds a VM's sockets when its own folder's path is too long for one. The system's temporary folder, because
  * XDG_RUNTIME_DIR goes away at logout while VMs stay.
  */
-export const shortSocketDir = (key: string): string => join(tmpdir(), `microvm-${key}`);
+export const shortSocketDir = (key: string): string => resolve(tmpdir(), `microvm-${key}`);

@@ -8,12 +8,16 @@ export interface SpecOptions extends TrustOptions {
   vcpus?: number;
   port?: number;
   sshPort?: number;
+  bind?: string;
   kvm: boolean;
   qemu?: string;
   kernel?: string;
   initramfs?: string;
   readyTimeout?: number;
+  firstOutputTimeout?: number;
+  shutdownTimeout?: number;
   extraArgs: string[];
+  allowUnsafeArgs?: boolean;
 }
 
 export const wholeNumber = (text: string): number => {
@@ -27,12 +31,16 @@ export function addSpecOptions(command: Command): Command {
     .option("-m, --memory <MiB>", "guest memory (default: 128)", wholeNumber)
     .option("--vcpus <n>", "virtual CPUs (default: 1)", wholeNumber)
     .option("--ssh-port <port>", "host port of the guest's port 2222", wholeNumber)
+    .option("--bind <address>", "address of this host that the ports are open on (default: 127.0.0.1)")
     .option("--no-kvm", "do not try KVM")
     .option("--qemu <binary>", "the QEMU binary")
     .option("--kernel <file>", "a kernel instead of the RVF's own")
     .option("--initramfs <file>", "an initramfs instead of the one behind the kernel")
     .option("--ready-timeout <seconds>", "how long the guest may take to answer (default: 60)", wholeNumber)
-    .option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo", collect, []);
+    .option("--first-output-timeout <seconds>", "how long KVM may stay silent (default: 10)", wholeNumber)
+    .option("--shutdown-timeout <seconds>", "how long a power-down may take (default: 10)", wholeNumber)
+    .option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo", collect, [])
+    .option("--allow-unsafe-args", "let --extra-args undo the VM's isolation");
 }
 
 const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
@@ -44,12 +52,16 @@ export function specFrom(file: string, options: SpecOptions): VmSpecInput {
     vcpus: options.vcpus,
     apiPort: options.port,
     sshPort: options.sshPort,
+    bindAddress: options.bind,
     enableKvm: options.kvm,
     qemuBinary: options.qemu,
     kernelPath: options.kernel,
     initramfsPath: options.initramfs,
     readyTimeoutSeconds: options.readyTimeout,
+    firstOutputTimeoutSeconds: options.firstOutputTimeout,
+    shutdownTimeoutSeconds: options.shutdownTimeout,
     extraArgs: options.extraArgs,
+    allowUnsafeArgs: options.allowUnsafeArgs,
     ...trustFrom(options),
   };
 }

@@ -16,6 +16,7 @@ import { waitReady } from "./ready.js";
 import { generationFiles, qmpSocketPath, writeRecord, type Generation, type VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
 import { spawnQemu, startFailure } from "./spawn.js";
+import type { VmSpec } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
 
 /** Under KVM the first console output comes within a second; a silent guest is one that KVM does not run. */
@@ -116,11 +117,9 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
   const { signal, onProgress } = progress;
   const files = generationFiles(vmId, generation.number);
   const ports: Ports = {
-    apiPort: await portToBind(spec.apiPort, generation.boundApiPort, "apiPort"),
+    apiPort: await portToBind("apiPort", spec, generation.boundApiPort),
     sshPort:
-      spec.sshPort === undefined
-        ? undefined
-        : await portToBind(spec.sshPort, generation.boundSshPort, "sshPort"),
+      spec.sshPort === undefined ? undefined : await portToBind("sshPort", spec, generation.boundSshPort),
   };
   const { argv } = planQemu({
     spec: { ...spec, ...ports },
@@ -146,7 +145,7 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
     files,
     ...generation,
     pid,
-    url: apiUrl(bound.boundApiPort),
+    url: apiUrl(bound.boundApiPort, spec.bindAddress),
     timeoutMs: spec.readyTimeoutSeconds * 1000,
     firstSignMs: generation.accelerator === "kvm" ? kvmFirstSignMs : undefined,
     signal,
@@ -159,14 +158,14 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
 
 /** The port to forward: the one asked for or, where that is 0, the former generation's as long as it is free. */
 async function portToBind(
-  wanted: number,
-  kept: number | undefined,
   key: "apiPort" | "sshPort",
+  { bindAddress, [key]: wanted = 0 }: VmSpec,
+  kept: number | undefined,
 ): Promise<number> {
   if (wanted === 0 && kept !== undefined) {
-    return (await isPortFree(kept)) ? kept : 0;
+    return (await isPortFree(kept, bindAddress)) ? kept : 0;
   }
-  await assertPortFree(wanted, key);
+  await assertPortFree(wanted, key, bindAddress);
   return wanted;
 }
 

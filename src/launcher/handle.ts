@@ -56,7 +56,7 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
     apiPort: generation.boundApiPort ?? 0,
     sshPort: generation.boundSshPort,
     qmpSocket: generation.qmpSocket,
-    url: apiUrl(generation.boundApiPort ?? 0),
+    url: apiUrl(generation.boundApiPort ?? 0, spec.bindAddress),
     waitReady: async ({ timeoutMs = spec.readyTimeoutSeconds * 1000, signal } = {}) => {
       const now = await running(await current());
       const files = generationFiles(vmId, now.generation.number);
@@ -74,11 +74,11 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
 
 /** The VM's process and what it runs as. Throws VmNotRunning. */
 async function running(record: VmRecord): Promise<{ pid: number; url: string; generation: Generation }> {
-  const { vmId, generation } = record;
+  const { vmId, spec, generation } = record;
   const pid =
     generation && (await findVmProcess(generation.uuid, generationFiles(vmId, generation.number).pidFile));
   if (generation === undefined || pid === undefined) throw await notRunning(record);
-  return { pid, generation, url: apiUrl(generation.boundApiPort ?? 0) };
+  return { pid, generation, url: apiUrl(generation.boundApiPort ?? 0, spec.bindAddress) };
 }
 
 async function notRunning(record: VmRecord): Promise<MicroVmError> {

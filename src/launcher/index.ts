@@ -14,7 +14,7 @@ export { kvmAvailable } from "./accelerator.js";
 export { contentFingerprint } from "./fingerprint.js";
 export { previewVm, type PreviewOptions } from "./preview.js";
 export { isPortFree } from "./ports.js";
-export { checkInput, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
+export { checkInput, conflictsIn, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 export type { Progress } from "./boot.js";
 export type { ShutdownReport, Rung } from "./shutdown.js";
 export {

@@ -38,7 +38,8 @@ export interface CreateOptions extends BootOptions {
  */
 export async function createVm(input: VmSpecInput, options: CreateOptions = {}): Promise<VmStatus> {
   const spec = parseSpec(input);
-  const { owner = null, name = basename(spec.rvfPath, extname(spec.rvfPath)) } = options;
+  const { owner = null } = options;
+  const name = options.name === undefined ? nameOfFile(spec.rvfPath) : checkedName(options.name);
   if (owner) await clearInterrupted(owner);
   return await launchNew(newVmId(name), { name, owner, spec }, options);
 }
@@ -93,7 +94,7 @@ export async function updateVm(
   const spec = parseSpec(input);
   const old = await readRecord(vmId);
   const owner = options.owner ?? old?.owner ?? null;
-  const name = options.name ?? old?.name ?? vmId;
+  const name = options.name === undefined ? (old?.name ?? vmId) : checkedName(options.name);
   if (old === undefined) return await launchNew(vmId, { name, owner, spec }, options);
 
   const next: VmRecord = { ...old, owner, name, spec };
@@ -120,9 +121,10 @@ const hasSameContent = async ({ spec, generation }: VmRecord): Promise<boolean> 
 
 /** Before the VM that runs is stopped for one that could not start. */
 async function assertNewPortsFree(spec: VmSpec, { generation }: VmRecord): Promise<void> {
-  if (spec.apiPort !== generation?.boundApiPort) await assertPortFree(spec.apiPort, "apiPort");
+  if (spec.apiPort !== generation?.boundApiPort)
+    await assertPortFree(spec.apiPort, "apiPort", spec.bindAddress);
   if (spec.sshPort !== undefined && spec.sshPort !== generation?.boundSshPort)
-    await assertPortFree(spec.sshPort, "sshPort");
+    await assertPortFree(spec.sshPort, "sshPort", spec.bindAddress);
 }
 
 async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promise<void> {
@@ -168,6 +170,15 @@ async function clearInterrupted(owner: Owner): Promise<void> {
     await shutdownProcess(record, { from: "quit" });
     await removeRecord(record);
   }
+}
+
+const nameOfFile = (path: string): string => basename(path, extname(path)).replace(/\p{Cc}/gu, "?");
+
+/** A name is a word among others on a terminal's line. */
+function checkedName(name: string): string {
+  if (name !== "" && !/\p{Cc}/u.test(name)) return name;
+  const what = name === "" ? "must not be empty" : "must not contain line breaks or other control characters";
+  throw new MicroVmError("InvalidArgument", `name: ${what}`, { property: "name" });
 }
 
 /** A readable head and 32 random bits: an id is never used twice, so a resource and its replacement never share one. */

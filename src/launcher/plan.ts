@@ -50,8 +50,8 @@ export function planQemu(input: PlanInput): Plan {
     file: { driver: "file", filename: spec.rvfPath },
   };
   const forwards = [
-    hostForward(spec.apiPort, kernel.guestApiPort),
-    ...(spec.sshPort === undefined ? [] : [hostForward(spec.sshPort, SSH_PORT)]),
+    hostForward(spec.bindAddress, spec.apiPort, kernel.guestApiPort),
+    ...(spec.sshPort === undefined ? [] : [hostForward(spec.bindAddress, spec.sshPort, SSH_PORT)]),
   ];
   return {
     cmdline,
@@ -91,7 +91,7 @@ export function planQemu(input: PlanInput): Plan {
 }
 
 /** An empty host address would mean every interface of the host. */
-const hostForward = (hostPort: number, guestPort: number): string =>
-  `hostfwd=tcp:127.0.0.1:${hostPort}-${GUEST_ADDRESS}:${guestPort}`;
+const hostForward = (address: string, hostPort: number, guestPort: number): string =>
+  `hostfwd=tcp:${address}:${hostPort}-${GUEST_ADDRESS}:${guestPort}`;
 
 const escapeCommas = (path: string): string => path.replaceAll(",", ",,");

@@ -13,6 +13,7 @@ import {
 } from "../rvf/index.js";
 import { acceleratorChoices, type AcceleratorChoice } from "./accelerator.js";
 import { kernelCmdline, portIn } from "./cmdline.js";
+import { exposuresOf } from "./exposure.js";
 import type { BootKernel } from "./plan.js";
 import { assertMicrovm, qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
 import type { VmSpec } from "./spec.js";
@@ -68,7 +69,7 @@ async function preparation(
   warnings: string[],
 ): Promise<Preparation> {
   const kernel = { ...facts, ...files, initramfsPath: spec.initramfsPath ?? files.initramfsPath };
-  return { kernel, warnings, ...(await fitting(spec, facts)) };
+  return { kernel, warnings: [...warnings, ...exposuresOf(spec)], ...(await fitting(spec, facts)) };
 }
 
 /** What this host has for such a kernel. */

@@ -25,12 +25,13 @@ export async function previewVm(spec: VmSpec, { unknown, owners }: PreviewOption
   const checks: Promise<void>[] = [];
   const known = (...keys: (keyof VmSpec)[]) => keys.every((key) => !unknown.has(key));
   if (known(...examined)) {
-    const givens = Object.entries(spec).filter(([key]) => !unknown.has(key as keyof VmSpec));
+    const givens = examined.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]]);
     checks.push(examine(parseSpec(Object.fromEntries(givens) as VmSpec)));
   }
   for (const key of ["apiPort", "sshPort"] as const) {
     const port = spec[key];
-    if (port !== undefined && known(key)) checks.push(assertFreeOrOurs(port, key, owners));
+    if (port !== undefined && known(key, "bindAddress"))
+      checks.push(assertFreeOrOurs(port, key, spec.bindAddress, owners));
   }
   const results = await Promise.allSettled(checks);
   return results.flatMap((result) => {
@@ -43,6 +44,7 @@ export async function previewVm(spec: VmSpec, { unknown, owners }: PreviewOption
 async function assertFreeOrOurs(
   port: number,
   key: "apiPort" | "sshPort",
+  bindAddress: string,
   owners: readonly Owner[],
 ): Promise<void> {
   const own = (await listRecords()).filter(({ owner }) =>
@@ -50,5 +52,5 @@ async function assertFreeOrOurs(
   );
   const running = (await Promise.all(own.map(statusOfRecord))).filter(({ pid }) => pid !== 0);
   const bound = key === "apiPort" ? "boundApiPort" : "boundSshPort";
-  if (!running.some((status) => status[bound] === port)) await assertPortFree(port, key);
+  if (!running.some((status) => status[bound] === port)) await assertPortFree(port, key, bindAddress);
 }

@@ -85,8 +85,9 @@ async function waitForMonitor(options: Omit<SpawnOptions, "argv" | "signal">): P
 /** Why a QEMU that is gone did not come up, in its own words. */
 export async function startFailure(files: GenerationFiles): Promise<MicroVmError> {
   const [ending, evidence] = [await readEnding(files), await evidenceOf(files)];
-  const taken = /Could not set up host forwarding rule 'tcp:127\.0\.0\.1:(\d+)-[^:]+:(\d+)'/.exec(evidence);
-  if (taken) return portInUse(Number(taken[1]), Number(taken[2]) === SSH_PORT ? "sshPort" : "apiPort");
+  const taken = /Could not set up host forwarding rule 'tcp:([\d.]+):(\d+)-[^:]+:(\d+)'/.exec(evidence);
+  if (taken)
+    return portInUse(Number(taken[2]), Number(taken[3]) === SSH_PORT ? "sshPort" : "apiPort", taken[1]);
   // A denied system call kills QEMU without a word.
   const sandbox = ending.detail.includes("SIGSYS") ? " by its own sandbox (-sandbox)" : "";
   return new MicroVmError("QemuExited", `${ending.detail}${sandbox} while starting`, {

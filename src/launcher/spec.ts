@@ -1,23 +1,30 @@
 /** What a VM is asked to be: plain JSON, the same for the library, the command and the Pulumi provider. */
+import { isIPv4, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import { parsePublicKey } from "../rvf/index.js";
+import { isOwned, unsafeArgs } from "./extra-args.js";
 
 const port = z.int().min(0).max(65535);
-const path = z.string().min(1, "must not be empty");
+const seconds = z.number().positive().max(3600);
 
-/** QEMU options by which a VM would slip from the launcher's hands: they detach it, hold it up or keep it from ending. */
-const ownedOptions = [
-  ...["daemonize", "pidfile", "qmp", "runas", "uuid"],
-  ...["S", "incoming", "preconfig", "no-shutdown", "readconfig"],
-];
-
-const extraArg = z
+/** Becomes a path or an argument of a process, where a NUL would end it. */
+const text = z
   .string()
-  .refine((arg) => !ownedOptions.some((name) => arg === `-${name}` || arg === `--${name}`), {
-    error: (issue) => `${String(issue.input)} is up to the launcher and cannot be given`,
-  });
+  .min(1, "must not be empty")
+  .refine((value) => !value.includes("\0"), "must not contain a NUL byte");
+
+const extraArg = text.refine((arg) => !isOwned(arg), {
+  error: (issue) => `${String(issue.input)} is up to the launcher and cannot be given`,
+});
+
+/** QEMU 7.2 forwards from dotted IPv4 addresses only; from 224 on they are no host's own. */
+const hostAddress = z.string().refine((value) => isIPv4(value) && Number(value.split(".")[0]) < 224, {
+  error: ({ input }) =>
+    `${JSON.stringify(input)} is ${isIPv6(String(input)) ? "an IPv6 address" : "no address of a host"}: QEMU ` +
+    "forwards from a dotted IPv4 address only, such as 127.0.0.1, and from no host name",
+});
 
 const publicKey = z.string().superRefine((text, context) => {
   try {
@@ -31,31 +38,39 @@ const publicKey = z.string().superRefine((text, context) => {
 /** The seed's LaunchConfig (rvf-launch 0.3.0) and its defaults, with the deadline that the seed takes in waitReady. */
 const vmSpecSchema = z.strictObject({
   /** The RVF file; the guest sees it as a read-only /dev/vda. */
-  rvfPath: path,
+  rvfPath: text,
   /** Guest memory in MiB. Below 16 not even the kernel unpacks. */
   memoryMb: z.int().min(16).max(1_048_576).default(128),
   /** Virtual CPUs; QEMU's microvm machine takes at most 288. */
   vcpus: z.int().min(1).max(288).default(1),
-  /** Host port on 127.0.0.1 for the guest's HTTP API; 0 lets the system choose one, which then stays. */
+  /** Host port for the guest's HTTP API; 0 lets the system choose one, which then stays. */
   apiPort: port.default(8080),
-  /** Host port on 127.0.0.1 for the guest's port 2222; not forwarded when absent. */
+  /** Host port for the guest's port 2222; not forwarded when absent. */
   sshPort: port.optional(),
+  /** IPv4 address of this host on which these ports are open. The guest's API has no authentication: others may come in. */
+  bindAddress: hostAddress.default("127.0.0.1"),
   /** Whether to try KVM; without it, or where it does not work, QEMU emulates (TCG). */
   enableKvm: z.boolean().default(true),
   /** The QEMU binary instead of the one found on PATH. */
-  qemuBinary: path.optional(),
+  qemuBinary: text.optional(),
   /** Arguments appended to QEMU's command line. */
   extraArgs: z.array(extraArg).default([]),
+  /** Whether `extraArgs` may hold what could undo the VM's isolation (extra-args.ts). */
+  allowUnsafeArgs: z.boolean().default(false),
   /** Kernel image to boot instead of the RVF's own, whose command line and port are then ignored too. */
-  kernelPath: path.optional(),
+  kernelPath: text.optional(),
   /** Initramfs instead of the one behind the kernel. */
-  initramfsPath: path.optional(),
+  initramfsPath: text.optional(),
   /** What is demanded of the RVF's kernel; the last two refuse what "lenient" only warns of. */
   verification: z.enum(["lenient", "strict", "signed"]).default("lenient"),
   /** Ed25519 public keys whose signatures count, each as PEM text or 64 hex digits. */
   trustedKeys: z.array(publicKey).default([]),
   /** How long the guest may take until it answers HTTP, in seconds. */
-  readyTimeoutSeconds: z.number().positive().max(3600).default(60),
+  readyTimeoutSeconds: seconds.default(60),
+  /** How long a guest may stay wholly silent under KVM before the launch goes on with TCG, in seconds. */
+  firstOutputTimeoutSeconds: seconds.default(10),
+  /** How long the guest may take to power down before harder means follow, in seconds. */
+  shutdownTimeoutSeconds: seconds.default(10),
 });
 
 /** A complete spec: defaults filled in. */
@@ -84,6 +99,34 @@ export function withDefaults(stored: Partial<VmSpec>): Partial<VmSpec> {
   ) as Partial<VmSpec>;
 }
 
+/** What is wrong with inputs together that each are right by themselves. Those left out are not known yet. */
+export function conflictsIn({
+  apiPort,
+  sshPort,
+  extraArgs = [],
+  allowUnsafeArgs,
+}: Partial<VmSpec>): MicroVmError[] {
+  const conflicts: MicroVmError[] = [];
+  if (apiPort === sshPort && sshPort) {
+    conflicts.push(
+      new MicroVmError("InvalidArgument", `sshPort: ${sshPort} is apiPort already`, {
+        hint: "Choose another, or sshPort: 0 for a free one.",
+        property: "sshPort",
+      }),
+    );
+  }
+  const unsafe = allowUnsafeArgs === false ? unsafeArgs(extraArgs) : [];
+  if (unsafe.length > 0) {
+    conflicts.push(
+      new MicroVmError("InvalidArgument", `extraArgs: ${unsafe.join("; ")}`, {
+        hint: "Leave it out, or set allowUnsafeArgs: true (--allow-unsafe-args) where it is meant; see docs/security.md.",
+        property: "extraArgs",
+      }),
+    );
+  }
+  return conflicts;
+}
+
 /** Fills in defaults and makes paths absolute. Throws InvalidArgument naming the input and what is wrong with it. */
 export function parseSpec(input: VmSpecInput): VmSpec {
   const parsed = vmSpecSchema.safeParse(input);
@@ -99,6 +142,8 @@ export function parseSpec(input: VmSpecInput): VmSpec {
     );
   }
   const spec = parsed.data;
+  const [conflict] = conflictsIn(spec);
+  if (conflict) throw conflict;
   return {
     ...spec,
     rvfPath: resolve(spec.rvfPath),

@@ -54,7 +54,7 @@ export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
     spec: record.spec,
     ...(pid === undefined ? await stateOfGone(record) : await stateOfProcess(record)),
     pid: pid ?? 0,
-    url: apiUrl(generation?.boundApiPort ?? 0),
+    url: apiUrl(generation?.boundApiPort ?? 0, record.spec.bindAddress),
     boundApiPort: generation?.boundApiPort ?? 0,
     ...(generation?.boundSshPort !== undefined && { boundSshPort: generation.boundSshPort }),
     accelerator: generation?.accelerator ?? "tcg",

@@ -1,6 +1,7 @@
 /** Finds before anything is started what can be found: wrong inputs, a bad RVF, a taken port, a missing QEMU. */
 import {
   checkInput,
+  conflictsIn,
   contentFingerprint,
   describeError,
   previewVm,
@@ -32,9 +33,13 @@ export async function check(olds: Partial<Inputs>, news: Record<string, unknown>
   if (failures.length > 0) return { inputs, failures };
   const checked = inputs as unknown as Inputs;
   const unknown = new Set(specKeys.filter((key) => isUnknown(checked[key])));
+  const spec = specOf(checked);
+  const known = Object.fromEntries(Object.entries(spec).filter(([, value]) => !isUnknown(value)));
+  const conflicts = conflictsIn(known);
+  if (conflicts.length > 0) return { inputs, failures: conflicts.map(failureOf) };
   // A resource that is renamed (aliases) still holds its ports under its old name.
   const owners = [checked.owner, ...(olds.owner ? [olds.owner] : [])];
-  const errors = await previewVm(specOf(checked), { unknown, owners });
+  const errors = await previewVm(spec, { unknown, owners });
   if (errors.length > 0) return { inputs, failures: errors.map(failureOf) };
   return { inputs: { ...inputs, ...(await fingerprint(checked)) }, failures };
 }

@@ -12,16 +12,27 @@ export interface MicroVmArgs {
   memoryMb?: pulumi.Input<number | undefined>;
   /** Virtual CPUs. @default 1 */
   vcpus?: pulumi.Input<number | undefined>;
-  /** Port on 127.0.0.1 for the guest's HTTP API; 0 takes a free one and keeps it. @default 8080 */
+  /** Host port for the guest's HTTP API; 0 takes a free one and keeps it. @default 8080 */
   apiPort?: pulumi.Input<number | undefined>;
-  /** Port on 127.0.0.1 for the guest's port 2222; 0 takes a free one. Not forwarded when absent. */
+  /** Host port for the guest's port 2222; 0 takes a free one. Not forwarded when absent. */
   sshPort?: pulumi.Input<number | undefined>;
+  /**
+   * IPv4 address of the host on which these ports are open; 0.0.0.0 is every one. The guest's API has no authentication:
+   * whoever reaches another address than a loopback one can query the guest, which is said at each launch.
+   * @default "127.0.0.1"
+   */
+  bindAddress?: pulumi.Input<string | undefined>;
   /** Use KVM where it works; otherwise QEMU emulates, which `accelerator` and `acceleratorReason` tell. @default true */
   enableKvm?: pulumi.Input<boolean | undefined>;
   /** The QEMU binary. @default `qemu-system-<arch>` on PATH */
   qemuBinary?: pulumi.Input<string | undefined>;
-  /** Arguments appended to QEMU's command line. @default [] */
+  /**
+   * Arguments appended to QEMU's command line. What could undo the VM's isolation is refused by name unless
+   * `allowUnsafeArgs`; docs/security.md lists what is not. @default []
+   */
   extraArgs?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+  /** Whether `extraArgs` may undo the VM's isolation; what they undo is said at each launch. @default false */
+  allowUnsafeArgs?: pulumi.Input<boolean | undefined>;
   /** A kernel image to boot instead of the RVF's own, whose command line and port are then ignored too. */
   kernelPath?: pulumi.Input<string | undefined>;
   /** An initramfs instead of the one behind the kernel. */
@@ -35,6 +46,10 @@ export interface MicroVmArgs {
   trustedKeys?: pulumi.Input<pulumi.Input<string>[] | undefined>;
   /** How long the guest may take until it answers HTTP, in seconds. @default 60 */
   readyTimeoutSeconds?: pulumi.Input<number | undefined>;
+  /** How long a guest may stay wholly silent under KVM before the launch goes on with emulation, in seconds. @default 10 */
+  firstOutputTimeoutSeconds?: pulumi.Input<number | undefined>;
+  /** How long the guest may take to power down before it is ended by harder means, in seconds. @default 10 */
+  shutdownTimeoutSeconds?: pulumi.Input<number | undefined>;
 }
 
 /** The keys the provider returns; declared to the engine so that they are unknown, not missing, at preview. */

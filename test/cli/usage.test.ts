@@ -60,6 +60,17 @@ test.each([
   ["a key that is a folder", ["verify", "x.rvf", "--trusted-key", "/"], "it is a directory."],
   ["no output", ["extract", "x.rvf"], "required option '-o, --output <file>' not specified"],
   ["an argument of the launcher's own", ["run", "x.rvf", "--extra-args=-S"], "-S is up to the launcher"],
+  [
+    "an argument that undoes the isolation",
+    ["dry-run", "x.rvf", "--extra-args=-nic", "--extra-args=user"],
+    "-nic user would give the guest a network",
+  ],
+  ["a host name to bind to", ["dry-run", "x.rvf", "--bind", "localhost"], "bindAddress"],
+  [
+    "one port for both",
+    ["dry-run", "x.rvf", "--port", "9000", "--ssh-port", "9000"],
+    "9000 is apiPort already",
+  ],
 ])("wrong usage has status 2: %s", async (_, args, words) => {
   const outcome = await run(...args);
   expect(outcome).toMatchObject({ status: 2, stdout: "" });

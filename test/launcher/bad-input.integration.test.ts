@@ -96,8 +96,25 @@ test("a port that is taken: by whom", async () => {
     property: "sshPort",
     message,
   });
-  // QEMU itself finds this out, since each of the two is free before.
-  expect(await failureOf({ apiPort: freePort, sshPort: freePort })).toMatchObject({ code: "PortInUse" });
+  const unsure = { apiPort: freePort, sshPort: freePort };
+  expect(await failureOf(unsure)).toMatchObject({ code: "InvalidArgument", property: "sshPort" });
+});
+
+test("an address that is none of this host", async () =>
+  // TEST-NET-1 (RFC 5737) is nobody's.
+  expect(await failureOf({ bindAddress: "192.0.2.1" })).toMatchObject({
+    code: "InvalidArgument",
+    property: "bindAddress",
+    message: "this host cannot listen on 192.0.2.1 (EADDRNOTAVAIL)",
+  }));
+
+test("a name that is no word for a list", async () => {
+  for (const name of ["", "two\nlines", "\u001b[31mred"])
+    await expect(launch({ rvfPath: good, apiPort: 0 }, { name })).rejects.toMatchObject({
+      code: "InvalidArgument",
+      property: "name",
+    });
+  expect(await leftovers()).toEqual([]);
 });
 
 test("no QEMU: the line that installs it", async () => {
@@ -137,7 +154,7 @@ echo "out of paper" >&2; exit 3`;
 });
 
 test("an argument that QEMU does not know: QEMU's own words", async () =>
-  expect(await failureOf({ extraArgs: ["-nonsense"] })).toMatchObject({
+  expect(await failureOf({ extraArgs: ["-nonsense"], allowUnsafeArgs: true })).toMatchObject({
     code: "QemuExited",
     evidence: expect.stringContaining("-nonsense: invalid option") as string,
     hint: expect.stringContaining("extraArgs") as string,

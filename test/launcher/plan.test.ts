@@ -101,6 +101,15 @@ test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
     }),
   ));
 
+test("ports that are open on another address", () =>
+  expect(lines({ spec: { ...spec, sshPort: 0, bindAddress: "0.0.0.0" } })).toEqual(
+    but({
+      "-netdev": [
+        "-netdev user,id=net0,restrict=on,hostfwd=tcp:0.0.0.0:8080-10.0.2.15:8080,hostfwd=tcp:0.0.0.0:0-10.0.2.15:2222",
+      ],
+    }),
+  ));
+
 test("without a sandbox where the build has none", () =>
   expect(lines({ qemu: { ...input.qemu, sandbox: false } })).toEqual(but({ "-sandbox": [] })));
 

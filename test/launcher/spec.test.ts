@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { parseSpec, specKeys, withDefaults, type VmSpecInput } from "../../src/launcher/spec.js";
+import { conflictsIn, parseSpec, specKeys, withDefaults, type VmSpecInput } from "../../src/launcher/spec.js";
 import { generateKeyPair } from "../../src/rvf/index.js";
 
 test("the defaults are the seed's", () =>
@@ -8,11 +8,15 @@ test("the defaults are the seed's", () =>
     memoryMb: 128,
     vcpus: 1,
     apiPort: 8080,
+    bindAddress: "127.0.0.1",
     enableKvm: true,
     extraArgs: [],
+    allowUnsafeArgs: false,
     verification: "lenient",
     trustedKeys: [],
     readyTimeoutSeconds: 60,
+    firstOutputTimeoutSeconds: 10,
+    shutdownTimeoutSeconds: 10,
   }));
 
 test("paths become absolute, a bare QEMU name is left to PATH", () => {
@@ -52,16 +56,33 @@ const bad: [key: string, value: unknown][] = [
   ["apiPort", -1],
   ["apiPort", 65_536],
   ["sshPort", 70_000],
+  ["bindAddress", ""],
+  ["bindAddress", "localhost"],
+  ["bindAddress", "::1"],
+  ["bindAddress", "127.1"],
+  ["bindAddress", "127.0.0.1\n"],
+  ["bindAddress", "127.0.0.1,guestfwd=tcp:10.0.2.9:80-cmd:id"],
+  ["bindAddress", "224.0.0.1"],
+  ["bindAddress", 2130706433],
   ["enableKvm", "no"],
   ["qemuBinary", ""],
   ["kernelPath", ""],
   ["initramfsPath", ""],
+  ["rvfPath", "a\0b"],
+  ["qemuBinary", "qemu\0"],
+  ["kernelPath", "\0"],
+  ["initramfsPath", "a\0"],
   ["extraArgs", "-S"],
+  ["allowUnsafeArgs", "yes"],
   ["verification", "hard"],
   ["verification", true],
   ["trustedKeys", "ab".repeat(32)],
   ["readyTimeoutSeconds", 0],
   ["readyTimeoutSeconds", 3601],
+  ["firstOutputTimeoutSeconds", 0],
+  ["firstOutputTimeoutSeconds", "10"],
+  ["shutdownTimeoutSeconds", -1],
+  ["shutdownTimeoutSeconds", 3601],
 ];
 
 test.each(bad)("%s: %p is refused by name", (key, value) =>
@@ -85,6 +106,49 @@ test.each(["-S", "--daemonize", "-qmp", "-pidfile", "-uuid", "-runas"])(
       }) as Error,
     ),
 );
+
+test.each(["", "a\0b"])("an item of extraArgs is refused by its place: %j", (arg) =>
+  expect(() => parseSpec({ rvfPath: "/a", extraArgs: ["-name", arg] })).toThrow(
+    expect.objectContaining({ code: "InvalidArgument", property: "extraArgs.1" }) as Error,
+  ),
+);
+
+describe("inputs that are wrong together", () => {
+  test("one port for two forwards", () => {
+    expect(() => parseSpec({ rvfPath: "/a", sshPort: 8080 })).toThrow(
+      expect.objectContaining({
+        code: "InvalidArgument",
+        property: "sshPort",
+        message: "sshPort: 8080 is apiPort already",
+      }) as Error,
+    );
+    expect(parseSpec({ rvfPath: "/a", apiPort: 0, sshPort: 0 })).toMatchObject({ apiPort: 0, sshPort: 0 });
+  });
+
+  const opening = ["-name", "db", "-netdev", "user,id=n1"];
+
+  test("arguments that undo the isolation, unless they may", () => {
+    expect(() => parseSpec({ rvfPath: "/a", extraArgs: opening })).toThrow(
+      expect.objectContaining({
+        code: "InvalidArgument",
+        property: "extraArgs",
+        message: "extraArgs: -netdev user,id=n1 would give the guest a network besides its restricted one",
+        hint: expect.stringContaining("allowUnsafeArgs: true") as string,
+      }) as Error,
+    );
+    const spec = { rvfPath: "/a", extraArgs: opening, allowUnsafeArgs: true };
+    expect(parseSpec(spec)).toMatchObject({ extraArgs: opening });
+    expect(() => parseSpec({ ...spec, extraArgs: ["--qmp", "stdio"] })).toThrow(/is up to the launcher/);
+  });
+
+  test("all of them are told, and nothing of inputs that are not known yet", () => {
+    expect(conflictsIn({ apiPort: 1, sshPort: 1, extraArgs: opening, allowUnsafeArgs: false })).toHaveLength(
+      2,
+    );
+    expect(conflictsIn({ sshPort: 1, extraArgs: opening })).toEqual([]);
+    expect(conflictsIn({})).toEqual([]);
+  });
+});
 
 test("an unknown key is refused: a typing error would otherwise be a default", () =>
   expect(() => parseSpec({ rvfPath: "/a", memory: 512 } as VmSpecInput)).toThrow(/memory/));
@@ -126,6 +190,9 @@ test("a spec from before an input existed has its default", () => {
   const spec = parseSpec({ rvfPath: "/a", memoryMb: 256, trustedKeys: [] });
   const { verification: _, trustedKeys: __, ...old } = spec;
   expect(withDefaults(old)).toEqual(spec);
+  const { bindAddress: _1, allowUnsafeArgs: _2, firstOutputTimeoutSeconds: _3, ...older } = old;
+  const { shutdownTimeoutSeconds: _4, ...oldest } = older;
+  expect(withDefaults(oldest)).toEqual(spec);
   expect(withDefaults(spec)).toEqual(spec);
   expect(withDefaults({ ...old, verification: "signed" })).toEqual({ ...spec, verification: "signed" });
 });

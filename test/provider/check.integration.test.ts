@@ -37,11 +37,15 @@ test("good inputs come back whole, with defaults and the fingerprint of the file
   expect(inputs).toStrictEqual({
     ...asSent({ rvfPath: good, memoryMb: 256, apiPort: 0 }),
     vcpus: 1,
+    bindAddress: "127.0.0.1",
     enableKvm: true,
     extraArgs: [],
+    allowUnsafeArgs: false,
     verification: "lenient",
     trustedKeys: [],
     readyTimeoutSeconds: 60,
+    firstOutputTimeoutSeconds: 10,
+    shutdownTimeoutSeconds: 10,
     contentFingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
   });
 });

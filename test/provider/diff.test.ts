@@ -9,14 +9,18 @@ test.each<[keyof Inputs, unknown]>([
   ["vcpus", 2],
   ["apiPort", 0],
   ["sshPort", 2222],
+  ["bindAddress", "0.0.0.0"],
   ["enableKvm", false],
   ["qemuBinary", "qemu"],
   ["extraArgs", ["-name", "db"]],
+  ["allowUnsafeArgs", true],
   ["kernelPath", "./bzImage"],
   ["initramfsPath", "./initramfs"],
   ["verification", "strict"],
   ["trustedKeys", ["ab".repeat(32)]],
   ["readyTimeoutSeconds", 90],
+  ["firstOutputTimeoutSeconds", 5],
+  ["shutdownTimeoutSeconds", 20],
   ["owner", { ...sampleInputs.owner, stack: "other" }],
   ["contentFingerprint", "beef"],
 ])("a new value of %s is a change, and so is one that is not known yet", (key, value) => {
@@ -39,11 +43,18 @@ test("a list in another order is a change", () => {
 });
 
 describe("a state from before inputs existed", () => {
-  const { verification: _, trustedKeys: __, ...rest } = sampleState;
-  const olds = rest as State;
+  const without = (...keys: (keyof Inputs)[]): State =>
+    Object.fromEntries(
+      Object.entries(sampleState).filter(([key]) => !keys.includes(key as keyof Inputs)),
+    ) as unknown as State;
+  const olds = without("verification", "trustedKeys");
 
   test("has their defaults: no change", () => {
     expect(changedInputs(olds, sampleInputs)).toEqual([]);
+    const young = without(
+      ...(["bindAddress", "allowUnsafeArgs", "firstOutputTimeoutSeconds", "shutdownTimeoutSeconds"] as const),
+    );
+    expect(changedInputs(young, sampleInputs)).toEqual([]);
     const nulls = { ...olds, verification: null, trustedKeys: null } as unknown as State;
     expect(changedInputs(nulls, sampleInputs)).toEqual([]);
   });

@@ -53,7 +53,8 @@ test("the guest does not answer in time", async () => {
 });
 
 test("QEMU does not like an argument", async () => {
-  const message = await messageOf(await checkedInputs(plugin, { extraArgs: ["-no-such-option"] }));
+  const args = { extraArgs: ["-no-such-option"], allowUnsafeArgs: true };
+  const message = await messageOf(await checkedInputs(plugin, args));
   expect(message).toMatch(
     wholeStory("QemuExited", /exited with status 1/, /-no-such-option: invalid option/),
   );

@@ -57,6 +57,9 @@ test.each<[string, unknown, RegExp]>([
   ["extraArgs", [1], /expected string/],
   ["extraArgs", [null], /expected string/],
   ["extraArgs", ["-daemonize"], /up to the launcher/],
+  ["extraArgs", ["-nic", "user"], /a network besides.*\n.*allowUnsafeArgs: true/],
+  ["allowUnsafeArgs", "true", /expected boolean/],
+  ["bindAddress", "localhost", /dotted IPv4 address only/],
   ["kernelPath", "", /must not be empty/],
   ["kernelPath", 7, /expected string/],
   ["initramfsPath", "", /must not be empty/],
@@ -94,6 +97,17 @@ test.each<[string, unknown, RegExp]>([
   const told = JSON.stringify({ inputs, failures });
   for (const line of [trustedKeys].flat().flatMap((key) => String(key).split("\n")))
     if (line.length > 8 && !line.startsWith("-----")) expect(told).not.toContain(line);
+});
+
+test("ports that are the same are refused by name, arguments that are allowed are not", async () => {
+  const { failures } = await check({}, given({ apiPort: 9000, sshPort: 9000 }));
+  expect(failures).toEqual([
+    { property: "sshPort", reason: expect.stringMatching(/9000 is apiPort already/) as string },
+  ]);
+  for (const allowUnsafeArgs of [true, unknown]) {
+    const args = given({ rvfPath: unknown, extraArgs: ["-nic", "user"], allowUnsafeArgs });
+    expect((await check({}, args)).failures).toEqual([]);
+  }
 });
 
 test("every wrong input is told at once", async () => {

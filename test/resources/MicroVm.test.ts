@@ -44,14 +44,18 @@ const args: Required<MicroVmArgs> = {
   vcpus: 2,
   apiPort: 0,
   sshPort: 2222,
+  bindAddress: "0.0.0.0",
   enableKvm: false,
   qemuBinary: "/usr/bin/qemu-system-x86_64",
   extraArgs: ["-name", "db"],
+  allowUnsafeArgs: true,
   kernelPath: "./bzImage",
   initramfsPath: "./initramfs",
   verification: "strict",
   trustedKeys: [],
   readyTimeoutSeconds: 90,
+  firstOutputTimeoutSeconds: 5,
+  shutdownTimeoutSeconds: 20,
 };
 
 test("every input is sent under the resource's type, with the provider's text and the owner", async () => {
