@@ -14,8 +14,8 @@ import type { GenerationFiles } from "./record.js";
 /** QEMU listens on its monitor 20 to 70 ms after the spawn; beyond this something is badly wrong. */
 const startTimeoutMs = 20_000;
 
-/** The shell stays above QEMU and writes its exit status ($0), whoever else is gone by then. */
-const keeper = 'exec >>"$1" 2>&1; shift; "$@"; echo $? >"$0"';
+/** The shell stays above QEMU and writes its exit status ($0), whoever else is gone by then. Its files are for this user alone. */
+const keeper = 'umask 077; exec >>"$1" 2>&1; shift; "$@"; echo $? >"$0"';
 
 /** What QEMU may see of our environment: it runs for long and its environment can be read. */
 const inherited = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"];
