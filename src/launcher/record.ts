@@ -87,10 +87,22 @@ export type GenerationFiles = ReturnType<typeof generationFiles>;
 /** The longest path a unix socket can be bound to (sun_path, 108 with its NUL; 104 on macOS). */
 const maxSocketPath = process.platform === "darwin" ? 103 : 107;
 
-/** In the generation's folder when the path fits, else in a short private folder. */
+/**
+ * In the generation's folder when the path fits, else in a short private folder. Throws Io where neither does: Node would
+ * silently cut the path and connect to another.
+ */
 export function qmpSocketPath(vmId: string, number: number): string {
   const near = join(generationFiles(vmId, number).dir, "qmp.sock");
-  return Buffer.byteLength(near) <= maxSocketPath ? near : join(shortSocketDir(vmId), `${number}.sock`);
+  const short = join(shortSocketDir(vmId), `${number}.sock`);
+  const path = [near, short].find((one) => Buffer.byteLength(one) <= maxSocketPath);
+  if (path !== undefined) return path;
+  throw new MicroVmError(
+    "Io",
+    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short}`,
+    {
+      hint: "Set TMPDIR to a folder with a shorter path.",
+    },
+  );
 }
 
 /** Writes the record durably (temporary file, fsync, rename). */

@@ -145,6 +145,11 @@ test("the socket lies beside its VM, or in a short folder where that path is too
   }
 });
 
+test("a socket that fits nowhere is refused: its path would be cut", () =>
+  expect(() => qmpSocketPath("x".repeat(120), 1)).toThrow(
+    expect.objectContaining({ code: "Io", hint: expect.stringContaining("TMPDIR") as string }) as Error,
+  ));
+
 test("removing takes every file, the short socket folder too, and may be repeated", async () => {
   const vmId = `gone-${randomUUID()}`;
   const gone = record(vmId, {
