@@ -1,7 +1,12 @@
 /** What `npm install pulumi-microvm` gives: in every kind of program, outside the repository. */
-import { readFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { providerText, typeToken } from "../../src/resources/constants.js";
+import type { VmStatus } from "../../src/launcher/index.js";
+import { leftOfVm } from "../../tools/leftovers.js";
+import { sampleQuery } from "../../tools/sample-rvf.js";
+import { asNobody, giveToNobody, isNobodys, testAsRoot } from "../support/nobody.js";
+import { sampleRvf } from "../support/rvf.js";
 import { privateState } from "../support/state.js";
 import { installPackage, type Installed } from "./installed.js";
 
@@ -111,6 +116,39 @@ test("the provider's entry has the functions that stand in users' states", async
 
 test("the command runs", async () => {
   expect(await installed.run("npx", ["--no-install", "microvm", "--help"])).toMatch(/^Usage: microvm /);
+});
+
+testAsRoot("an ordinary user runs VMs with rights on nothing but the own files", async () => {
+  const home = join(state.dir, "home");
+  const rvfPath = join(home, "db.rvf");
+  await chmod(state.dir, 0o755);
+  await mkdir(home);
+  await copyFile(await sampleRvf(), rvfPath);
+  await Promise.all([home, rvfPath].map(giveToNobody));
+  const cli = join(installed.dir, "node_modules/pulumi-microvm/dist/cli/main.js");
+  const microvm = async <T>(...args: string[]): Promise<T> =>
+    JSON.parse(
+      await asNobody(process.execPath, [cli, ...args, "--json"], { env: { HOME: home }, cwd: home }),
+    ) as T;
+
+  const vm = await microvm<VmStatus>("run", "db.rvf", "-d", "-p", "0");
+  expect(vm.consoleLog).toMatch(new RegExp(`^${home}/\\.local/state/microvm/vms/`));
+  expect(isNobodys(await stat(`/proc/${vm.pid}`))).toBe(true);
+  // Where others may open it, KVM is theirs to try.
+  const kvm = await stat("/dev/kvm").catch(() => undefined);
+  if (((kvm?.mode ?? 0) & 0o006) !== 0o006)
+    expect(vm).toMatchObject({
+      accelerator: "tcg",
+      acceleratorReason: expect.stringMatching(
+        kvm ? "^/dev/kvm may not be opened by this user" : "^there is no /dev/kvm",
+      ) as string,
+    });
+  expect(await microvm("ls")).toMatchObject([{ vmId: vm.vmId, state: "running" }]);
+  const vector = JSON.stringify(sampleQuery(1));
+  expect(await microvm("query", "db", "--vector", vector, "-k", "3")).toHaveLength(3);
+  expect(await microvm("stop", "db")).toMatchObject({ rung: "powerdown" });
+  expect(await leftOfVm(vm.vmId, vm.qmpSocket)).toEqual([]);
+  expect(await readdir(join(home, ".local/state/microvm/vms"))).toEqual([]);
 });
 
 test("the newest SDK takes the resource too", async () => {

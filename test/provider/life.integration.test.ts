@@ -51,16 +51,17 @@ test("create returns every output, and the VM answers like the store on the host
   await expectAnswers(outs);
 });
 
-test("what is weak about a kernel is told under the resource's name, and in kernelIntegrity", async () => {
+test("what is weak about a kernel and what is open to others is told under the resource's name", async () => {
   const rvfPath = join(state.dir, "weak.rvf");
   await writeWeakRvf(rvfPath);
   await using own = await startPlugin();
-  await using vm = await makeVm(own, { rvfPath });
+  await using vm = await makeVm(own, { rvfPath, bindAddress: "0.0.0.0" });
   expect(vm.outs.kernelIntegrity).toMatch(/^not signed; image hash is a non-cryptographic fold \(/);
   await eventually(() => own.output() !== "");
-  expect(own.output()).toBe(
+  expect(own.output().split("\n")).toEqual([
     "db: warning: The image hash is a non-cryptographic fold: it shows accidents, not forgery.",
-  );
+    expect.stringMatching(/^db: warning: the guest's API is open on 0\.0\.0\.0 and has no authentication: /),
+  ]);
 });
 
 test("delete powers the guest down, leaves nothing, and may be repeated", async () => {
@@ -98,12 +99,16 @@ test("diff: nothing changed, each input changed, the VM died", async () => {
     vcpus: 2,
     apiPort: 8080,
     sshPort: 0,
+    bindAddress: "0.0.0.0",
     enableKvm: true,
     qemuBinary: "qemu-system-x86_64",
     extraArgs: ["-name", "db"],
+    allowUnsafeArgs: true,
     kernelPath: "/boot/vmlinuz",
     initramfsPath: "/boot/initrd",
     readyTimeoutSeconds: 61,
+    firstOutputTimeoutSeconds: 11,
+    shutdownTimeoutSeconds: 11,
     contentFingerprint: "other",
     owner: { ...inputs.owner, stack: "other" },
   };
