@@ -19,9 +19,6 @@ import { spawnQemu, startFailure } from "./spawn.js";
 import type { VmSpec } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
 
-/** Under KVM the first console output comes within a second; a silent guest is one that KVM does not run. */
-const kvmFirstSignMs = 10_000;
-
 export interface Progress {
   /** Called with one short line for each step and each thing worth knowing. */
   onProgress?: ((text: string) => void) | undefined;
@@ -147,7 +144,7 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
     pid,
     url: apiUrl(bound.boundApiPort, spec.bindAddress),
     timeoutMs: spec.readyTimeoutSeconds * 1000,
-    firstSignMs: generation.accelerator === "kvm" ? kvmFirstSignMs : undefined,
+    firstSignMs: generation.accelerator === "kvm" ? spec.firstOutputTimeoutSeconds * 1000 : undefined,
     signal,
   });
   const bootMillis = Math.round(performance.now() - spawned);

@@ -3,6 +3,7 @@ import { connectQmp, quit, systemPowerdown, type QmpConnection } from "../qmp/in
 import { MicroVmError } from "../errors.js";
 import { findVmProcess, signalVm, waitGone } from "./process.js";
 import { generationFiles, type VmRecord } from "./record.js";
+import { withDefaults } from "./spec.js";
 
 /** How far down the ladder it had to go; `gone` when nothing ran any more. */
 export type Rung = "gone" | "powerdown" | "quit" | "sigterm" | "sigkill";
@@ -13,8 +14,8 @@ export interface ShutdownReport {
   millis: number;
 }
 
-/** The seed's deadlines (rvf-launch 0.3.0), in milliseconds. */
-const deadlines = { connect: 5000, powerdown: 10_000, quit: 5000, sigterm: 5000, sigkill: 5000 };
+/** The seed's deadlines (rvf-launch 0.3.0), in milliseconds; the power button's is an input, `shutdownTimeoutSeconds`. */
+const deadlines = { connect: 5000, quit: 5000, sigterm: 5000, sigkill: 5000 };
 
 export interface ShutdownOptions {
   /** `quit` leaves the guest unasked: for one that never came up. Default `powerdown`. */
@@ -37,6 +38,7 @@ export async function shutdownProcess(
   if (pid === undefined) return report("gone");
 
   const from = options.from ?? "powerdown";
+  const powerdownMs = (withDefaults(record.spec).shutdownTimeoutSeconds ?? 0) * 1000;
   const ends = (timeoutMs: number) => waitGone(pid, uuid, timeoutMs);
   if (from !== "sigkill") {
     // A monitor that does not answer costs its rungs, nothing more.
@@ -46,7 +48,7 @@ export async function shutdownProcess(
         monitor &&
         from === "powerdown" &&
         (await ask(monitor, systemPowerdown)) &&
-        (await ends(deadlines.powerdown))
+        (await ends(powerdownMs))
       )
         return report("powerdown");
       if (monitor && (await ask(monitor, quit)) && (await ends(deadlines.quit))) return report("quit");

@@ -39,7 +39,7 @@ async function paused(vmId: string): Promise<{ record: VmRecord; qemu: ChildProc
     owner: null,
     createdAt: startedAt,
     phase: "ready",
-    spec: parseSpec({ rvfPath: "/db.rvf" }),
+    spec: parseSpec({ rvfPath: "/db.rvf", shutdownTimeoutSeconds: 3 }),
     generation: {
       number: 1,
       uuid,
@@ -58,16 +58,18 @@ async function paused(vmId: string): Promise<{ record: VmRecord; qemu: ChildProc
 }
 
 // Each waits for most of its time, so they wait together.
-test.concurrent("a guest that ignores its power button: quit, after 10 seconds", async () => {
-  const { record, qemu } = await paused("ignores");
-  const ended = once(qemu, "exit");
-  const { rung, millis } = await shutdownProcess(record);
-  expect(rung).toBe("quit");
-  expect(millis).toBeGreaterThanOrEqual(10_000);
-  expect(millis).toBeLessThan(15_000);
-  expect(await ended).toEqual([0, null]);
-  expect(await shutdownProcess(record)).toMatchObject({ rung: "gone" });
-});
+test.concurrent(
+  "a guest that ignores its power button: quit, after the time it is given for that",
+  async () => {
+    const { record, qemu } = await paused("ignores");
+    const ended = once(qemu, "exit");
+    const { rung, millis } = await shutdownProcess(record);
+    expect(rung).toBe("quit");
+    expect(millis).toBeGreaterThanOrEqual(3000);
+    expect(await ended).toEqual([0, null]);
+    expect(await shutdownProcess(record)).toMatchObject({ rung: "gone" });
+  },
+);
 
 test.concurrent("a monitor that another client holds: SIGTERM", async () => {
   const { record, qemu } = await paused("held");
