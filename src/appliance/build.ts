@@ -47,7 +47,7 @@ export async function buildAppliance(options: BuildApplianceOptions = {}): Promi
   const { cacheDir = defaultCacheDir(), cargo, signal, onProgress } = options;
   const dir = join(cacheDir, "appliance");
   await mkdir(dir, { recursive: true });
-  const [kernelPackage, sourceHash] = await Promise.all([findKernelPackage(signal), guestSourceHash()]);
+  const [kernelPackage, sourceHash] = await Promise.all([findKernelPackage({ signal }), guestSourceHash()]);
   const key = sha256(JSON.stringify([BUILDER_VERSION, kernelPackage, sourceHash]));
   const entryPath = join(dir, `${key}.json`);
   const imagePath = (hash: string): string => join(dir, `${hash}.img`);

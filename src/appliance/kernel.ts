@@ -1,13 +1,14 @@
 /** Gets Debian's packaged cloud kernel without installing it, and out of it what a microVM needs. */
-import { mkdir, readdir, readFile, rename } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { loadOrder, moduleDepends, moduleName } from "./modules.js";
+import { getPackage, unpackPackage, type GetOptions, type Package } from "./package.js";
 import { run } from "./run.js";
 import { withTempDir } from "./temp.js";
 
-/** Debian's metapackage, which depends on the newest cloud kernel. */
-const METAPACKAGE = "linux-image-cloud-amd64";
+/** In Debian's spelling. */
+export type KernelArch = "amd64" | "arm64";
 
 const HINT =
   "The kernel comes from Debian's packages: run `apt-get update` as root, check that the network is up, or set " +
@@ -24,10 +25,7 @@ const WANTED = [
   "evdev",
 ] as const;
 
-export interface KernelPackage {
-  name: string;
-  version: string;
-}
+export type KernelPackage = Required<Package>;
 
 export interface KernelModule {
   name: string;
@@ -39,22 +37,30 @@ export interface KernelModule {
 export interface Kernel {
   /** As `uname -r` tells it. */
   version: string;
-  /** The bzImage with its signature. */
+  /** The bzImage with its signature; for arm64 the plain Image. */
   image: Buffer;
   /** In the order in which they can be loaded. */
   modules: KernelModule[];
 }
 
+export interface FindOptions extends Pick<GetOptions, "aptOptions" | "signal"> {
+  /** Any but the host's needs `aptOptions` that ask for it. @default "amd64" */
+  arch?: KernelArch;
+}
+
 /**
- * The kernel package that the host's package lists name now. Asks no network.
+ * The kernel package that the package lists name now. Asks no network.
  * @throws MicroVmError `ApplianceBuild` when this is no Debian or its package lists are missing.
  */
-export async function findKernelPackage(signal?: AbortSignal): Promise<KernelPackage> {
-  const args = ["show", "--no-all-versions", METAPACKAGE];
+export async function findKernelPackage(options: FindOptions = {}): Promise<KernelPackage> {
+  const { arch = "amd64", aptOptions = [], signal } = options;
+  // Depends on the newest cloud kernel.
+  const metapackage = `linux-image-cloud-${arch}`;
+  const args = [...aptOptions, "show", "--no-all-versions", metapackage];
   const text = (await run("apt-cache", args, { signal, hint: HINT })).toString();
   const found = /^Depends:.*?\b(?<name>linux-image-\d\S*) \(= (?<version>[^)]+)\)/m.exec(text)?.groups;
   if (!found?.["name"] || !found["version"]) {
-    throw new MicroVmError("ApplianceBuild", `${METAPACKAGE} depends on no kernel package.`, {
+    throw new MicroVmError("ApplianceBuild", `${metapackage} depends on no kernel package.`, {
       hint: HINT,
       evidence: text,
     });
@@ -63,16 +69,17 @@ export async function findKernelPackage(signal?: AbortSignal): Promise<KernelPac
 }
 
 /**
- * Downloads the package (apt checks its signature chain), or takes it from `cacheDir`, and unpacks it.
+ * Gets the package and unpacks it.
  * @throws MicroVmError `ApplianceBuild` when it cannot be had or lacks something.
  */
 export async function fetchKernel(
   kernelPackage: KernelPackage,
-  { cacheDir, signal }: { cacheDir: string; signal?: AbortSignal | undefined },
+  options: Omit<GetOptions, "hint">,
 ): Promise<Kernel> {
-  const archive = await download(kernelPackage, cacheDir, signal);
+  const { cacheDir, signal } = options;
+  const archive = await getPackage(kernelPackage, { ...options, hint: HINT });
   return withTempDir(cacheDir, async (root) => {
-    await run("dpkg-deb", ["-x", archive, root], { signal, hint: `Delete ${archive} and try again.` });
+    await unpackPackage(archive, root, signal);
     const boot = join(root, "boot");
     const file = (await readdir(boot)).find((name) => name.startsWith("vmlinuz-"));
     if (!file) throw new MicroVmError("ApplianceBuild", `${kernelPackage.name} holds no kernel.`);
@@ -82,26 +89,6 @@ export async function fetchKernel(
     const listings = await Promise.all(libs.map((lib) => readdir(lib, { recursive: true }).catch(() => [])));
     const files = libs.flatMap((lib, index) => (listings[index] ?? []).map((name) => join(lib, name)));
     return { version, image: await readFile(join(boot, file)), modules: await readModules(files, signal) };
-  });
-}
-
-async function download(
-  { name, version }: KernelPackage,
-  cacheDir: string,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  await mkdir(cacheDir, { recursive: true });
-  const archiveName = `${name}_${version.replaceAll(":", "%3a")}.deb`;
-  if ((await readdir(cacheDir)).includes(archiveName)) return join(cacheDir, archiveName);
-  return withTempDir(cacheDir, async (dir) => {
-    // As root apt would hand the download to a user who cannot write to the cache.
-    const args = ["-o", "APT::Sandbox::User=root", "download", `${name}=${version}`];
-    await run("apt-get", args, { cwd: dir, signal, hint: HINT });
-    const archive = (await readdir(dir)).find((file) => file.endsWith(".deb"));
-    if (!archive)
-      throw new MicroVmError("ApplianceBuild", `apt-get left no package ${name}.`, { hint: HINT });
-    await rename(join(dir, archive), join(cacheDir, archiveName));
-    return join(cacheDir, archiveName);
   });
 }
 
