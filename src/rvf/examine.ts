@@ -14,7 +14,7 @@ import { fittingLayouts, type KernelLayout } from "./format/layout.js";
 import { MAX_PAYLOAD_BYTES, SegmentFlag, typeName, type SegmentHeader } from "./format/segment.js";
 import type { Store } from "./format/store.js";
 import { isUnset, sha256 } from "./hash.js";
-import { identifyImage, type ImageParts } from "./image/identify.js";
+import { identifyImage, linuxOnly, type ImageParts } from "./image/identify.js";
 import { withImage, type Image } from "./image/open.js";
 import { withSnapshot } from "./snapshot.js";
 import type { ByteRange, Source } from "./source.js";
@@ -182,8 +182,6 @@ export async function readPart(
   }
   return { size: range.length, sha256: digest.digest().toString("hex") };
 }
-
-const linuxOnly: ReadonlySet<string> = new Set(["bzImage", "arm64-image", "riscv-image"]);
 
 /** Where header and image say different things. `rvf embed-kernel` writes such headers; the image is believed. */
 function contradictions(

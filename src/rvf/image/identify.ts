@@ -1,9 +1,20 @@
 /** What a kernel image is, by its own magic, and an initramfs appended to it. Nothing here knows of RVF. */
+import { constants, gunzipSync } from "node:zlib";
 import { appendedInitramfs, type Initramfs } from "./initramfs.js";
 import { elfMachine, hasPvhNote } from "./elf.js";
 import type { ByteRange, Source } from "../source.js";
 
-export type ImageKind = "bzImage" | "elf-pvh" | "elf" | "arm64-image" | "riscv-image" | "pe" | "unknown";
+export type ImageKind =
+  "bzImage" | "elf-pvh" | "elf" | "arm64-image" | "arm64-image-gz" | "riscv-image" | "pe" | "unknown";
+
+/** Those that tell by themselves that the kernel is Linux. */
+export const linuxOnly: ReadonlySet<ImageKind> = new Set([
+  "bzImage",
+  "arm64-image",
+  "arm64-image-gz",
+  "riscv-image",
+]);
+
 export type Arch = "x86_64" | "aarch64" | "riscv64" | "unknown";
 
 export interface ImageParts {
@@ -17,6 +28,8 @@ export interface ImageParts {
 
 /** Enough for every magic and for the x86 setup header. */
 const HEAD_BYTES = 0x240;
+/** Of a gzip file: unpacks to enough for a magic, and to 4 MB at most. */
+const PACKED_HEAD_BYTES = 4096;
 const DEFAULT_SETUP_SECTORS = 4;
 /** Since boot protocol 2.04 `syssize` is 32 bits wide and can be trusted. */
 const SYSSIZE_PROTOCOL = 0x0204;
@@ -42,7 +55,7 @@ export async function identifyImage(source: Source, range: ByteRange): Promise<I
   // The EFI stubs of x86, arm64 and riscv make their images PE files too: ask for the more telling magic first.
   if (head.readUInt16LE(0x1fe) === 0xaa55 && text(head, 0x202, 4) === "HdrS")
     return bzImage(source, range, head);
-  if (text(head, 0x38, 4) === "ARMd") return whole("arm64-image", "aarch64");
+  if (isArm64Image(head)) return whole("arm64-image", "aarch64");
   if (text(head, 0x30, 5) === "RISCV" && text(head, 0x38, 4) === "RSC\x05")
     return whole("riscv-image", "riscv64");
   if (text(head, 0, 4) === "\x7fELF") {
@@ -53,7 +66,20 @@ export async function identifyImage(source: Source, range: ByteRange): Promise<I
     const machine = await peMachine(source, range, head.readUInt32LE(0x3c));
     if (machine !== undefined) return whole("pe", peArchitectures[machine] ?? "unknown");
   }
+  if (text(head, 0, 2) === "\x1f\x8b" && isArm64Image(await unpackedHead(source, range)))
+    return whole("arm64-image-gz", "aarch64");
   return whole("unknown", "unknown");
+}
+
+const isArm64Image = (head: Buffer): boolean => text(head, 0x38, 4) === "ARMd";
+
+async function unpackedHead(source: Source, range: ByteRange): Promise<Buffer> {
+  const packed = await source.at(range.start, Math.min(PACKED_HEAD_BYTES, range.length));
+  try {
+    return gunzipSync(packed, { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch {
+    return Buffer.alloc(0);
+  }
 }
 
 const text = (bytes: Buffer, at: number, length: number): string => bytes.toString("latin1", at, at + length);

@@ -1,6 +1,6 @@
 /** The 128 bytes before a kernel image, as they are written here: layout image-cmdline, nothing compressed. */
 import { KERNEL_HEADER_BYTES, KERNEL_MAGIC } from "../format/kernel.js";
-import type { ImageKind } from "../image/identify.js";
+import { linuxOnly, type ImageKind } from "../image/identify.js";
 import type { KnownArch } from "./image.js";
 
 const architectures: Record<KnownArch, number> = { x86_64: 0, aarch64: 1, riscv64: 2 };
@@ -23,12 +23,11 @@ export interface HeaderFields {
 
 export function encodeKernelHeader(fields: HeaderFields): Buffer {
   const { imageKind } = fields;
-  const isLinux = imageKind === "bzImage" || imageKind === "arm64-image" || imageKind === "riscv-image";
   const header = Buffer.alloc(KERNEL_HEADER_BYTES);
   KERNEL_MAGIC.copy(header);
   header.writeUInt16LE(1, 0x04);
   header.writeUInt8(architectures[fields.arch], 0x06);
-  header.writeUInt8(isLinux ? MICRO_LINUX : CUSTOM, 0x07);
+  header.writeUInt8(linuxOnly.has(imageKind) ? MICRO_LINUX : CUSTOM, 0x07);
   header.writeUInt32LE(HAS_NETWORKING | HAS_QUERY_API, 0x08);
   header.writeUInt32LE(fields.minMemoryMb, 0x0c);
   header.writeBigUInt64LE(BigInt(fields.imageBytes), 0x18);

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { inspectImage } from "../../../src/rvf/index.js";
 import { identifyImage } from "../../../src/rvf/image/identify.js";
 import { withSource } from "../../../src/rvf/source.js";
@@ -15,6 +16,7 @@ const pe = (machine: number): Buffer => {
   bytes.writeUInt16LE(machine, 0x84);
   return bytes;
 };
+const arm64Image = withBytes(Buffer.alloc(64), [0x38, "ARM\x64"]);
 
 test.each<[string, Buffer, string, string]>([
   ["a bzImage", bzImage(), "bzImage", "x86_64"],
@@ -26,7 +28,11 @@ test.each<[string, Buffer, string, string]>([
   ["an arm64 ELF", elf({ machine: 183, note: 1 }), "elf", "aarch64"],
   ["a riscv ELF", elf({ machine: 243, note: 1 }), "elf", "riscv64"],
   ["an ELF for another machine", elf({ machine: 8, note: 1 }), "elf", "unknown"],
-  ["an arm64 Image", withBytes(Buffer.alloc(64), [0x38, "ARM\x64"]), "arm64-image", "aarch64"],
+  ["an arm64 Image", arm64Image, "arm64-image", "aarch64"],
+  ["a packed arm64 Image", gzipSync(arm64Image), "arm64-image-gz", "aarch64"],
+  ["a packed arm64 Image, cut", gzipSync(arm64Image).subarray(0, -9), "arm64-image-gz", "aarch64"],
+  ["something else packed", gzipSync(bzImage()), "unknown", "unknown"],
+  ["gzip's magic alone", Buffer.from("1f8b", "hex"), "unknown", "unknown"],
   ["an arm64 Image that is PE too", withBytes(pe(0xaa64), [0x38, "ARM\x64"]), "arm64-image", "aarch64"],
   [
     "a riscv Image",
