@@ -26,6 +26,7 @@ export const errorCodes = {
   QmpIo: "QEMU's monitor could not be reached or the connection broke.",
   PortInUse: "A host port is taken by another process.",
   VmNotFound: "No VM with this id or name is recorded on this host.",
+  VmBusy: "Another process is launching, changing or stopping the VM at this moment.",
   VmNotRunning: "The VM is recorded, but its process is gone.",
   GuestHttp: "The guest's HTTP API refused a request or answered something else than expected.",
   Cancelled: "The operation was stopped on request.",

@@ -1,36 +1,70 @@
 /**
- * Which accelerators to try, in order. Whether KVM works is shown only by a guest that runs under it: on some hosts
- * /dev/kvm opens and creates VMs, and the first guest instruction aborts QEMU. So a launch tries KVM and, where that
- * fails before the guest's first sign of life, goes on with TCG and says why.
+ * Which accelerators to try, in order. Whether KVM works is shown only by a guest that runs under it. So a launch tries
+ * KVM and, where that fails before the guest's first sign of life, goes on with TCG and says why; what came of it is
+ * remembered for the launches to come (kvm-verdict.ts).
  */
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { MicroVmError } from "../errors.js";
 import type { Arch } from "./arch.js";
-
-export type Accelerator = "kvm" | "tcg";
+import type { Accelerator } from "./cpu.js";
+import type { Host } from "./host.js";
+import { recallKvm, type KvmVerdict } from "./kvm-verdict.js";
+import type { QemuFacts } from "./qemu.js";
 
 /** Node's name of the host architecture for each guest architecture. */
 const hostArch: Record<Arch, string> = { x86_64: "x64", aarch64: "arm64", riscv64: "riscv64" };
 
-/** Why KVM cannot be used for such a guest, or undefined when nothing speaks against trying. */
-export async function kvmObstacle(arch: Arch): Promise<string | undefined> {
-  if (process.platform !== "linux") return `KVM is Linux only, this is ${process.platform}`;
-  if (process.arch !== hostArch[arch]) return `the guest is ${arch}, the host ${process.arch}`;
+/** Those that run the guest on the host's own CPU. */
+type Hardware = Exclude<Accelerator, "tcg">;
+
+/** Why an accelerator cannot be used, and what would mend it, where that is known. */
+export interface Obstacle {
+  reason: string;
+  hint?: string;
+}
+
+/** Why such guests cannot run on the host's own CPU, or undefined when nothing speaks against trying. */
+export async function hardwareObstacle(
+  accelerator: Hardware,
+  arch: Arch,
+  qemu?: QemuFacts,
+  host: Host = process,
+): Promise<Obstacle | undefined> {
+  if (accelerator === "kvm" && host.platform !== "linux")
+    return { reason: `KVM is Linux only, this is ${host.platform}` };
+  if (host.arch !== hostArch[arch]) return { reason: `the guest is ${arch}, the host ${host.arch}` };
+  if (qemu && !qemu.accelerators.includes(accelerator))
+    return {
+      reason: `${qemu.binary} (${qemu.version}) was built without ${nameOf(accelerator)}`,
+      hint: "Install your distribution's full QEMU package.",
+    };
+  return accelerator === "kvm" ? await deviceObstacle() : undefined;
+}
+
+async function deviceObstacle(): Promise<Obstacle | undefined> {
   try {
     await access("/dev/kvm", constants.R_OK | constants.W_OK);
     return undefined;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ENOENT"
-      ? "there is no /dev/kvm"
-      : "/dev/kvm may not be opened by this user (usually cured by adding the user to the group kvm)";
+      ? {
+          reason: "there is no /dev/kvm",
+          hint:
+            "Switch virtualisation on in the firmware or, where this host is a VM itself, in its own host; " +
+            "then load the kernel's module: sudo modprobe kvm_intel, or kvm_amd.",
+        }
+      : {
+          reason: "/dev/kvm may not be opened by this user",
+          hint: "Add the user to the group that owns it, mostly kvm, and log in again: sudo usermod -aG kvm $USER",
+        };
   }
 }
 
 /** Whether /dev/kvm can be opened for guests of the host's own architecture. It proves no more than that. */
 export async function kvmAvailable(): Promise<boolean> {
   const own = (Object.keys(hostArch) as Arch[]).find((arch) => hostArch[arch] === process.arch);
-  return own !== undefined && (await kvmObstacle(own)) === undefined;
+  return own !== undefined && (await hardwareObstacle("kvm", own)) === undefined;
 }
 
 export interface AcceleratorChoice {
@@ -38,23 +72,60 @@ export interface AcceleratorChoice {
   reason: string;
 }
 
-/** What to try, in order. Throws KvmRequired when the kernel needs KVM and it cannot be had. */
-export async function acceleratorChoices(options: {
+export interface AcceleratorQuestion {
   arch: Arch;
+  qemu: QemuFacts;
   enableKvm: boolean;
   requiresKvm: boolean;
-}): Promise<AcceleratorChoice[]> {
-  const obstacle = options.enableKvm ? await kvmObstacle(options.arch) : "enableKvm is false";
-  if (options.requiresKvm) {
-    if (obstacle !== undefined) throw kvmRequired(obstacle);
-    return [{ accelerator: "kvm", reason: "the kernel requires KVM" }];
+}
+
+/** What to try, in order. Throws KvmRequired when the kernel needs KVM and it cannot be had. */
+export async function acceleratorChoices(
+  { arch, qemu, enableKvm, requiresKvm }: AcceleratorQuestion,
+  host: Host = process,
+): Promise<AcceleratorChoice[]> {
+  const accelerator = host.platform === "darwin" && !requiresKvm ? "hvf" : "kvm";
+  const obstacle = enableKvm
+    ? (await hardwareObstacle(accelerator, arch, qemu, host))?.reason
+    : "enableKvm is false";
+  const verdict = accelerator === "kvm" ? await recallKvm(qemu, arch) : undefined;
+  return choose({ accelerator, requiresKvm, obstacle, verdict });
+}
+
+/** What the choice goes by. */
+export interface Evidence {
+  accelerator: Hardware;
+  requiresKvm: boolean;
+  obstacle?: string | undefined;
+  verdict?: KvmVerdict | undefined;
+}
+
+/** The choice itself, which is pure. */
+export function choose({ accelerator, requiresKvm, obstacle, verdict }: Evidence): AcceleratorChoice[] {
+  const against = obstacle ?? (verdict?.works === false ? failedBefore(verdict) : undefined);
+  if (requiresKvm) {
+    if (against !== undefined) throw kvmRequired(against);
+    return [{ accelerator, reason: "the kernel requires KVM" }];
   }
-  if (obstacle !== undefined) return [{ accelerator: "tcg", reason: obstacle }];
+  if (against !== undefined) return [{ accelerator: "tcg", reason: against }];
+  const name = nameOf(accelerator);
+  const why = verdict ? ranBefore(verdict) : `${name} is tried first: nothing on this host speaks against it`;
   return [
-    { accelerator: "kvm", reason: "the guest runs under KVM" },
-    { accelerator: "tcg", reason: "KVM failed on this host" },
+    { accelerator, reason: why },
+    { accelerator: "tcg", reason: `${name} failed on this host` },
   ];
 }
+
+export const ranBefore = ({ at }: KvmVerdict): string =>
+  `KVM ran a guest on this host before, on ${inWords(at)}`;
+
+export const failedBefore = ({ at, reason, expires }: KvmVerdict): string =>
+  `KVM failed on this host on ${inWords(at)}: ${reason}; it is tried again after ${inWords(expires)}`;
+
+/** To the minute, for example `2026-11-24 03:05 UTC`. */
+const inWords = (time: Date): string => `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+
+const nameOf = (accelerator: Hardware): string => accelerator.toUpperCase();
 
 export function kvmRequired(reason: string, evidence?: string): MicroVmError {
   return new MicroVmError("KvmRequired", `the RVF's kernel requires KVM: ${reason}`, {

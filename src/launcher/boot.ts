@@ -1,20 +1,22 @@
 /** One generation of a VM from a prepared kernel to the first HTTP answer, by the accelerator that really works. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { connectQmp, hostForwards } from "../qmp/index.js";
 import { MicroVmError } from "../errors.js";
-import { SSH_PORT } from "../appliance/contract.js";
 import { kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { hasContent } from "./console.js";
 import { readEnding } from "./ending.js";
 import { contentFingerprint } from "./fingerprint.js";
+import { boundPorts, type BoundPorts } from "./forwards.js";
+import { rememberKvm } from "./kvm-verdict.js";
+import { connectMonitor } from "./monitor.js";
 import { planQemu } from "./plan.js";
 import { apiUrl, assertPortFree, isPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
-import { ownIdentity, waitGone } from "./process.js";
-import { waitReady } from "./ready.js";
-import { generationFiles, qmpSocketPath, writeRecord, type Generation, type VmRecord } from "./record.js";
+import { hostBootId, waitGone } from "./process.js";
+import { race, waitReady } from "./ready.js";
+import { generationFiles, socketPaths, writeRecord, type Generation, type VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
+import { hang, silence, type Lifeless } from "./sign-of-life.js";
 import { spawnQemu, startFailure } from "./spawn.js";
 import type { VmSpec } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
@@ -27,40 +29,81 @@ export interface Progress {
 
 export interface BootOptions extends Progress {
   /** Host ports to take again where the spec leaves the choice (0) and the record knows of no former generation. */
-  formerPorts?: { boundApiPort?: number | undefined; boundSshPort?: number | undefined } | undefined;
+  formerPorts?: { [Port in keyof BoundPorts]?: number | undefined } | undefined;
 }
 
 /**
  * Boots the record's spec as its next generation and returns the record as it then stands on disk. When it throws, no
- * process of that generation is left, and the record still says `creating`.
+ * process of that generation is left, and the record still says `creating`. The caller holds the VM's lock.
  */
 export async function boot(
   record: VmRecord,
   preparation: Preparation,
-  progress: BootOptions,
+  options: BootOptions,
 ): Promise<VmRecord> {
-  const choices = [...preparation.accelerators];
+  const { kernel, qemu } = preparation;
+  const [first, fallback] = preparation.accelerators;
+  try {
+    const ready = await bootUnder(first!, record, preparation, options);
+    if (first!.accelerator === "kvm")
+      await rememberKvm(qemu, kernel.arch, { works: true, reason: "a guest answered under it" });
+    return ready;
+  } catch (error) {
+    if (!(error instanceof NotExecuted)) throw error;
+    if (fallback === undefined) throw kvmRequired(error.message, error.evidence);
+    const reason = `KVM failed on this host: ${error.message}`;
+    options.onProgress?.(reason);
+    const ready = await bootUnder({ ...fallback, reason }, error.attempt, preparation, options);
+    // Only now is it the accelerator's fault for certain: the same guest came up without it.
+    await rememberKvm(qemu, kernel.arch, { works: false, reason: error.message });
+    return ready;
+  }
+}
+
+type Attempt = VmRecord & { generation: Generation };
+
+/** The accelerator did not run the guest. */
+class NotExecuted extends Error {
+  constructor(
+    reason: string,
+    readonly evidence: string | undefined,
+    readonly attempt: Attempt,
+  ) {
+    super(reason);
+  }
+}
+
+/** Boots under this accelerator, again where the guest hangs by emulation's fault. Throws NotExecuted where the accelerator fails. */
+async function bootUnder(
+  choice: AcceleratorChoice,
+  record: VmRecord,
+  preparation: Preparation,
+  options: BootOptions,
+): Promise<VmRecord> {
+  const { accelerator } = choice;
+  const since = performance.now();
   for (let last = record; ;) {
-    const choice = choices.shift()!;
-    progress.onProgress?.(`starting QEMU ${preparation.qemu.version} (${choice.accelerator})`);
-    const attempt = await prepareGeneration(last, preparation, choice, progress);
+    options.onProgress?.(`starting QEMU ${preparation.qemu.version} (${accelerator})`);
     // Each start has a number of its own: whoever follows the console of one sees that the next is another.
-    last = attempt;
+    const attempt = (last = await prepareGeneration(last, preparation, choice, options));
+    let outcome: VmRecord | Lifeless;
     try {
-      return await bring(attempt, preparation, progress);
+      outcome = await bring(attempt, preparation, since, options);
     } catch (error) {
       // A cancelled launch has seconds before its own process is killed, and the guest's disk is read-only.
-      await shutdownProcess(attempt, { from: progress.signal?.aborted ? "sigkill" : "quit" });
-      if (choice.accelerator !== "kvm" || !(await isAcceleratorsFault(error, attempt))) throw error;
-      const reason = (error as MicroVmError).message;
-      if (preparation.kernel.requiresKvm) throw kvmRequired(reason, (error as MicroVmError).evidence);
-      choices[0]!.reason = `KVM failed on this host: ${reason}`;
-      progress.onProgress?.(choices[0]!.reason);
-      const files = generationFiles(record.vmId, attempt.generation.number);
-      // The shell above QEMU must not write the old exit status beside the next attempt.
-      await readEnding(files);
-      await rm(files.dir, { recursive: true, force: true });
+      await shutdownProcess(attempt, { from: options.signal?.aborted ? "sigkill" : "quit" });
+      if (accelerator === "tcg" || !(await isAcceleratorsFault(error, attempt))) throw error;
+      await removeGeneration(attempt);
+      throw new NotExecuted((error as MicroVmError).message, (error as MicroVmError).evidence, attempt);
     }
+    if (typeof outcome !== "string") return outcome;
+    await shutdownProcess(attempt, { from: "quit" });
+    await removeGeneration(attempt);
+    if (outcome === "silent") {
+      const allowance = attempt.spec.firstOutputTimeoutSeconds;
+      throw new NotExecuted(`the guest gave no sign of life within ${allowance} s`, undefined, attempt);
+    }
+    options.onProgress?.("the guest hung at the calibration of its clock, which emulation lets it at times");
   }
 }
 
@@ -71,7 +114,13 @@ async function isAcceleratorsFault(error: unknown, { vmId, generation }: Attempt
   return !(await hasContent(generationFiles(vmId, generation.number).console));
 }
 
-type Attempt = VmRecord & { generation: Generation };
+/** Clears away a start that another follows. */
+async function removeGeneration({ vmId, generation }: Attempt): Promise<void> {
+  const files = generationFiles(vmId, generation.number);
+  // The shell above QEMU has a last line to write.
+  await readEnding(files);
+  await rm(files.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+}
 
 /** Writes down what is about to be started, before it is. */
 async function prepareGeneration(
@@ -84,16 +133,17 @@ async function prepareGeneration(
   const attempt: Attempt = {
     ...record,
     phase: "creating",
-    launcher: await ownIdentity(),
     generation: {
       number,
       uuid: randomUUID(),
       nonce: randomBytes(16).toString("hex"),
-      qmpSocket: qmpSocketPath(record.vmId, number),
+      hostBootId: await hostBootId(),
+      ...socketPaths(record.vmId, number),
       qemuVersion: qemu.version,
       contentFingerprint: await contentFingerprint(record.spec),
       kernelSha256: kernel.sha256,
       kernelIntegrity: kernel.integrity,
+      guestApiPort: kernel.guestApiPort,
       accelerator,
       acceleratorReason: reason,
       startedAt: new Date().toISOString(),
@@ -102,18 +152,26 @@ async function prepareGeneration(
       boundSshPort: record.generation?.boundSshPort ?? formerPorts?.boundSshPort,
     },
   };
-  // A socket of an earlier attempt would pass for this one's.
+  // Sockets of an earlier attempt would pass for this one's.
   await rm(attempt.generation.qmpSocket, { force: true });
+  await rm(attempt.generation.controlSocket, { force: true });
   await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
   await writeRecord(attempt);
   return attempt;
 }
 
-async function bring(attempt: Attempt, preparation: Preparation, progress: Progress): Promise<VmRecord> {
+/** Starts QEMU and waits until the guest answers, or shows no sign of life. */
+async function bring(
+  attempt: Attempt,
+  preparation: Preparation,
+  since: number,
+  { signal, onProgress }: Progress,
+): Promise<VmRecord | Lifeless> {
   const { vmId, spec, generation } = attempt;
-  const { signal, onProgress } = progress;
+  const { accelerator, nonce } = generation;
+  const { kernel } = preparation;
   const files = generationFiles(vmId, generation.number);
-  const ports: Ports = {
+  const ports = {
     apiPort: await portToBind("apiPort", spec, generation.boundApiPort),
     sshPort:
       spec.sshPort === undefined ? undefined : await portToBind("sshPort", spec, generation.boundSshPort),
@@ -127,26 +185,28 @@ async function bring(attempt: Attempt, preparation: Preparation, progress: Progr
     files,
   });
   const spawned = performance.now();
-  const pid = await spawnQemu({ argv, files, ...generation, signal });
-  const bound = await boundPorts(generation.qmpSocket, ports, preparation.kernel.guestApiPort).catch(
-    async (error: unknown) => {
-      // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
-      throw (await waitGone(pid, generation.uuid, 1000)) ? await startFailure(files) : error;
-    },
-  );
-  const running: Attempt = { ...attempt, generation: { ...generation, pid, ...bound } };
+  const timeoutMs = spec.readyTimeoutSeconds * 1000;
+  const vm = await spawnQemu({ argv, files, ...generation, deadline: since + timeoutMs, signal });
+  const bound = await portsOf(generation, ports, kernel.guestApiPort).catch(async (error: unknown) => {
+    // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
+    throw (await waitGone(vm, 1000)) ? await startFailure(files) : error;
+  });
+  const { pid, startTicks } = vm;
+  const running: Attempt = { ...attempt, generation: { ...generation, pid, startTicks, ...bound } };
   await writeRecord(running);
 
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
-  await waitReady({
-    files,
-    ...generation,
-    pid,
-    url: apiUrl(bound.boundApiPort, spec.bindAddress),
-    timeoutMs: spec.readyTimeoutSeconds * 1000,
-    firstSignMs: generation.accelerator === "kvm" ? spec.firstOutputTimeoutSeconds * 1000 : undefined,
-    signal,
-  });
+  const url = apiUrl(bound.boundApiPort, spec.bindAddress);
+  // The last start that fits into the time is left alone, because a guest that is merely odd may come up.
+  const mayHang = accelerator === "tcg" && kernel.arch === "x86_64" && spawned < since + timeoutMs / 2;
+  const outcome = await race<Lifeless | undefined>(signal, [
+    (stop) => waitReady({ files, vm, nonce, url, timeoutMs, since, signal: stop }).then(() => undefined),
+    ...(accelerator === "tcg"
+      ? []
+      : [(stop: AbortSignal) => silence(files, spec.firstOutputTimeoutSeconds * 1000, stop)]),
+    ...(mayHang ? [(stop: AbortSignal) => hang(vm, generation, files, stop)] : []),
+  ]);
+  if (outcome !== undefined) return outcome;
   const bootMillis = Math.round(performance.now() - spawned);
   const ready: Attempt = { ...running, phase: "ready", generation: { ...running.generation, bootMillis } };
   await writeRecord(ready);
@@ -166,28 +226,13 @@ async function portToBind(
   return wanted;
 }
 
-interface Ports {
-  apiPort: number;
-  sshPort?: number | undefined;
-}
-
-/** What the ports came to be: QEMU lets the kernel choose for 0, so that nobody can take it in between. */
-async function boundPorts(
-  qmpSocket: string,
-  { apiPort, sshPort }: Ports,
+/** What the ports came to be; those that were named are known without asking. */
+async function portsOf(
+  generation: Generation,
+  { apiPort, sshPort }: Pick<VmSpec, "apiPort" | "sshPort">,
   guestApiPort: number,
-): Promise<{ boundApiPort: number; boundSshPort?: number | undefined }> {
+): Promise<BoundPorts> {
   if (apiPort !== 0 && sshPort !== 0) return { boundApiPort: apiPort, boundSshPort: sshPort };
-  await using monitor = await connectQmp(qmpSocket);
-  const forwards = await hostForwards(monitor);
-  const hostPortOf = (guestPort: number) => {
-    const found = forwards.find((forward) => forward.guestPort === guestPort)?.hostPort;
-    if (found === undefined)
-      throw new MicroVmError("Qmp", `QEMU does not forward a port to the guest's ${guestPort}`);
-    return found;
-  };
-  return {
-    boundApiPort: hostPortOf(guestApiPort),
-    boundSshPort: sshPort === undefined ? undefined : hostPortOf(SSH_PORT),
-  };
+  await using monitor = await connectMonitor(generation, {});
+  return await boundPorts(monitor, { guestApiPort, sshPort });
 }

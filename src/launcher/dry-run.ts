@@ -1,8 +1,8 @@
 /** What a launch would run, without running it. The files it names stay valid: they lie in the cache. */
-import type { Accelerator } from "./accelerator.js";
+import type { Accelerator } from "./cpu.js";
 import { planQemu } from "./plan.js";
 import { prepare } from "./prepare.js";
-import { generationFiles, qmpSocketPath } from "./record.js";
+import { generationFiles, socketPaths } from "./record.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
 
@@ -36,7 +36,7 @@ export async function dryRun(config: VmSpecInput): Promise<DryRun> {
     uuid: "00000000-0000-0000-0000-000000000000",
     nonce: "0",
     files: generationFiles(vmId, 1),
-    qmpSocket: qmpSocketPath(vmId, 1),
+    ...socketPaths(vmId, 1),
   });
   return {
     argv,

@@ -7,7 +7,7 @@ import type { GenerationFiles } from "./record.js";
 
 export interface Ending {
   /** clean: the guest powered off; panic: its kernel gave up; killed: by a signal or QMP; crashed: QEMU itself failed. */
-  how: "clean" | "panic" | "killed" | "crashed" | "unknown";
+  how: "clean" | "panic" | "killed" | "crashed" | "hostReboot" | "unknown";
   /** QEMU's exit status; above 128 it died by signal `code - 128`. Absent when nobody was there to write it. */
   code?: number;
   /** One clause for a person. */

@@ -3,8 +3,9 @@ import { query, type Neighbour, type QueryOptions } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./boot.js";
 import { createVm, destroyVm, type CreateOptions } from "./lifecycle.js";
+import { withVmLock } from "./lock.js";
 import { apiUrl } from "./ports.js";
-import { findVmProcess } from "./process.js";
+import { findVmProcess, type VmProcess } from "./process.js";
 import { waitReady } from "./ready.js";
 import { findRecord, generationFiles, readRecord, type Generation, type VmRecord } from "./record.js";
 import { shutdownProcess, type ShutdownReport } from "./shutdown.js";
@@ -48,11 +49,11 @@ export async function launch(config: VmSpecInput, options: CreateOptions = {}): 
 export async function attach(idOrName: string): Promise<MicroVmHandle> {
   const record = await findRecord(idOrName);
   const { vmId, spec } = record;
-  const { pid, generation } = await running(record);
+  const { vm, generation } = await running(record);
   const current = async () => (await readRecord(vmId)) ?? record;
   return {
     vmId,
-    pid,
+    pid: vm.pid,
     apiPort: generation.boundApiPort ?? 0,
     sshPort: generation.boundSshPort,
     qmpSocket: generation.qmpSocket,
@@ -60,12 +61,12 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
     waitReady: async ({ timeoutMs = spec.readyTimeoutSeconds * 1000, signal } = {}) => {
       const now = await running(await current());
       const files = generationFiles(vmId, now.generation.number);
-      await waitReady({ files, ...now.generation, pid: now.pid, url: now.url, timeoutMs, signal });
+      await waitReady({ files, ...now.generation, vm: now.vm, url: now.url, timeoutMs, signal });
     },
     query: async (vector, k, options) =>
       await query((await running(await current())).url, vector, k, options),
     status: async () => await statusOfRecord(await current()),
-    shutdown: async () => await shutdownProcess(await current()),
+    shutdown: async () => await withVmLock(vmId, async () => await shutdownProcess(await current())),
     kill: async () => await shutdownProcess(await current(), { from: "sigkill" }),
     destroy: async (progress) => await destroyVm(vmId, progress),
     [Symbol.asyncDispose]: async () => void (await destroyVm(vmId)),
@@ -73,12 +74,12 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
 }
 
 /** The VM's process and what it runs as. Throws VmNotRunning. */
-async function running(record: VmRecord): Promise<{ pid: number; url: string; generation: Generation }> {
+async function running(record: VmRecord): Promise<{ vm: VmProcess; url: string; generation: Generation }> {
   const { vmId, spec, generation } = record;
-  const pid =
-    generation && (await findVmProcess(generation.uuid, generationFiles(vmId, generation.number).pidFile));
-  if (generation === undefined || pid === undefined) throw await notRunning(record);
-  return { pid, generation, url: apiUrl(generation.boundApiPort ?? 0, spec.bindAddress) };
+  const vm =
+    generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
+  if (generation === undefined || vm === undefined) throw await notRunning(record);
+  return { vm, generation, url: apiUrl(generation.boundApiPort ?? 0, spec.bindAddress) };
 }
 
 async function notRunning(record: VmRecord): Promise<MicroVmError> {

@@ -9,21 +9,28 @@ import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
 import { boot, type BootOptions, type Progress } from "./boot.js";
 import { readEnding } from "./ending.js";
+import { openPorts } from "./forwards.js";
+import { exposuresOf } from "./exposure.js";
 import { contentFingerprint } from "./fingerprint.js";
+import { vmLockHolder, withVmLock } from "./lock.js";
+import { connectMonitor } from "./monitor.js";
 import { assertPortFree } from "./ports.js";
 import { prepare } from "./prepare.js";
-import { findVmProcess, stillRuns } from "./process.js";
+import { findVmProcess, type VmProcess } from "./process.js";
 import {
   generationFiles,
   listRecords,
+  makeVmDir,
   readRecord,
   removeRecord,
+  removeVmDir,
   writeRecord,
+  type Generation,
   type Owner,
   type VmRecord,
 } from "./record.js";
 import { shutdownProcess, type ShutdownOptions, type ShutdownReport } from "./shutdown.js";
-import { parseSpec, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
+import { parseSpec, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 import { isUp, statusOfRecord, type VmStatus } from "./status.js";
 
 export interface CreateOptions extends BootOptions {
@@ -50,7 +57,7 @@ async function launchNew(
   options: CreateOptions,
 ): Promise<VmStatus> {
   const record: VmRecord = {
-    format: 1,
+    format: 2,
     vmId,
     createdAt: new Date().toISOString(),
     phase: "creating",
@@ -58,9 +65,18 @@ async function launchNew(
   };
   try {
     const preparation = await prepared(record.spec, options);
-    return await statusOfRecord(await boot(record, preparation, options));
+    await makeVmDir(vmId);
+    return await withVmLock(vmId, async () => {
+      if (await readRecord(vmId))
+        throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
+      try {
+        return await statusOfRecord(await boot(record, preparation, options));
+      } catch (error) {
+        await removeUnlessRunning(vmId);
+        throw error;
+      }
+    });
   } catch (error) {
-    await removeUnlessRunning(vmId);
     throw cancelledOr(error, options.signal);
   }
 }
@@ -75,16 +91,18 @@ async function prepared(spec: VmSpec, { onProgress, signal }: Progress) {
 /** A record outlives a QEMU that could not be stopped, whatever else went wrong. */
 async function removeUnlessRunning(vmId: string): Promise<void> {
   const record = await readRecord(vmId);
-  if (record && (await processOf(record)) === undefined) await removeRecord(record);
+  if (record === undefined) await removeVmDir(vmId);
+  else if ((await processOf(record)) === undefined) await removeRecord(record);
 }
 
-const processOf = async ({ vmId, generation }: VmRecord): Promise<number | undefined> =>
-  generation && (await findVmProcess(generation.uuid, generationFiles(vmId, generation.number).pidFile));
+const processOf = async ({ vmId, generation }: VmRecord): Promise<VmProcess | undefined> =>
+  generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
 
 /**
- * Makes the VM what `input` says. The same spec and files on a VM that runs change nothing; otherwise everything that can be
- * checked is, and only then the old generation is powered down and the next one booted. A VM whose record is gone is
- * launched anew under its id.
+ * Makes the VM what `input` says, with as little as that takes: nothing where nothing changed, a new record where only deadlines
+ * did, other forwards in the running VM for other ports, and for the rest a new generation: everything that can be
+ * checked is, and only then the old one is powered down and the next one booted. A VM whose record is gone is launched anew under
+ * its id.
  */
 export async function updateVm(
   vmId: string,
@@ -93,27 +111,77 @@ export async function updateVm(
 ): Promise<VmStatus> {
   const spec = parseSpec(input);
   const old = await readRecord(vmId);
-  const owner = options.owner ?? old?.owner ?? null;
-  const name = options.name === undefined ? (old?.name ?? vmId) : checkedName(options.name);
-  if (old === undefined) return await launchNew(vmId, { name, owner, spec }, options);
-
-  const next: VmRecord = { ...old, owner, name, spec };
+  if (old === undefined) {
+    const { owner = null, name = vmId } = options;
+    return await launchNew(vmId, { name: checkedName(name), owner, spec }, options);
+  }
   try {
-    const sameSpec = isDeepStrictEqual(withDefaults(old.spec), spec);
-    if (sameSpec && isUp(await statusOfRecord(old)) && (await hasSameContent(old))) {
-      await writeRecord(next);
-      return await statusOfRecord(next);
-    }
-    const preparation = await prepared(spec, options);
-    await assertNewPortsFree(spec, old);
-    await stopGeneration(old, options);
-    const ready = await boot(next, preparation, options);
-    if (old.generation)
-      await rm(generationFiles(vmId, old.generation.number).dir, { recursive: true, force: true });
-    return await statusOfRecord(ready);
+    return await withVmLock(vmId, () => updateLocked(vmId, spec, options), { signal: options.signal });
   } catch (error) {
     throw cancelledOr(error, options.signal);
   }
+}
+
+async function updateLocked(vmId: string, spec: VmSpec, options: CreateOptions): Promise<VmStatus> {
+  const old = await readRecord(vmId);
+  if (old === undefined)
+    throw new MicroVmError("VmNotFound", `${vmId} was removed by another process meanwhile`);
+  const { owner = old.owner, name = old.name } = options;
+  const next: VmRecord = { ...old, owner, name: checkedName(name), spec };
+  const up = isUp(await statusOfRecord(old)) && (await hasSameContent(old));
+  const changed = up ? changedKeys(withDefaults(old.spec), spec) : [];
+  if (up && changed.every((key) => withoutEffect.has(key))) {
+    await writeRecord(next);
+    return await statusOfRecord(next);
+  }
+  if (
+    up &&
+    changed.every((key) => withoutEffect.has(key) || portKeys.has(key)) &&
+    old.generation?.guestApiPort
+  ) {
+    return await statusOfRecord(await movePorts(next, old.generation, options));
+  }
+  const preparation = await prepared(spec, options);
+  await assertNewPortsFree(spec, old);
+  await stopGeneration(old, options);
+  const ready = await boot(next, preparation, options);
+  if (old.generation)
+    await rm(generationFiles(vmId, old.generation.number).dir, { recursive: true, force: true });
+  return await statusOfRecord(ready);
+}
+
+const changedKeys = (old: Partial<VmSpec>, spec: VmSpec): (keyof VmSpec)[] =>
+  specKeys.filter((key) => !isDeepStrictEqual(old[key], spec[key]));
+
+/** What a running VM does not depend on. */
+const withoutEffect = new Set<keyof VmSpec>([
+  "readyTimeoutSeconds",
+  "firstOutputTimeoutSeconds",
+  "shutdownTimeoutSeconds",
+  "allowUnsafeArgs",
+]);
+
+/** What QEMU changes while the guest runs on. */
+const portKeys = new Set<keyof VmSpec>(["apiPort", "sshPort", "bindAddress"]);
+
+/** The VM is reached by other ports, and neither its guest nor a connection notices. */
+async function movePorts(
+  next: VmRecord,
+  generation: Generation,
+  { onProgress }: Progress,
+): Promise<VmRecord> {
+  const { guestApiPort = 0 } = generation;
+  for (const warning of exposuresOf(next.spec)) onProgress?.(`warning: ${warning}`);
+  await using monitor = await connectMonitor(generation, {});
+  const start = performance.now();
+  const { bound, closeOthers } = await openPorts(monitor, { ...next.spec, guestApiPort });
+  const millis = (performance.now() - start).toFixed(1);
+  const moved: VmRecord = { ...next, generation: { ...generation, ...bound } };
+  // Before the others close: whoever reads the record finds ports that are open.
+  await writeRecord(moved);
+  await closeOthers();
+  onProgress?.(`ports changed on the running VM in ${millis} ms`);
+  return moved;
 }
 
 const hasSameContent = async ({ spec, generation }: VmRecord): Promise<boolean> =>
@@ -135,16 +203,37 @@ async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promi
   if (record.generation) await readEnding(generationFiles(record.vmId, record.generation.number), 2000);
 }
 
-/** Powers the VM down and removes every trace of it. One that is not recorded any more is no error. */
+/**
+ * Powers the VM down and removes every trace of it. One that is not recorded any more is no error. From `sigkill` it waits for
+ * nobody who is working on the VM.
+ */
 export async function destroyVm(
   vmId: string,
   options: ShutdownOptions & Progress = {},
 ): Promise<ShutdownReport> {
   const record = await readRecord(vmId);
   if (record === undefined) return { rung: "gone", millis: 0 };
-  if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" });
+  const killed = options.from === "sigkill" ? await shutdownProcess(record, options) : undefined;
+  const report = await withVmLock(vmId, () => destroyLocked(vmId, options), {
+    evenWithout: true,
+    signal: options.signal,
+  }).catch((error: unknown) => {
+    // Somebody else removed it while we waited.
+    if (error instanceof MicroVmError && error.code === "VmNotFound")
+      return { rung: "gone" as const, millis: 0 };
+    throw error;
+  });
+  const first = killed && killed.rung !== "gone" ? killed : report;
+  options.onProgress?.(describeShutdown(first));
+  return first;
+}
+
+async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
+  const record = await readRecord(vmId);
+  if (record === undefined) return { rung: "gone", millis: 0 };
+  // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
+  if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" }).catch(() => {});
   const report = await shutdownProcess(record, options);
-  options.onProgress?.(describeShutdown(report));
   await removeRecord(record);
   return report;
 }
@@ -162,13 +251,11 @@ export function describeShutdown({ rung, millis }: ShutdownReport): string {
   return `${rungWords[rung]} (${rung}) after ${millis} ms`;
 }
 
-/** Removes what launches of this owner left when they died: only records that never became ready, and whose launcher is gone. */
+/** Removes what launches of this owner left when they died: only records that never became ready, and on which nobody works. */
 async function clearInterrupted(owner: Owner): Promise<void> {
-  for (const record of await listRecords()) {
-    if (record.phase !== "creating" || !isDeepStrictEqual(record.owner, owner)) continue;
-    if (record.launcher && (await stillRuns(record.launcher))) continue;
-    await shutdownProcess(record, { from: "quit" });
-    await removeRecord(record);
+  for (const { vmId, phase, owner: other } of await listRecords()) {
+    if (phase !== "creating" || !isDeepStrictEqual(other, owner) || (await vmLockHolder(vmId))) continue;
+    await destroyVm(vmId, { from: "quit" });
   }
 }
 

@@ -1,16 +1,61 @@
 /** Which process is a VM, and whether it still runs. Nothing is ever signalled on the word of a pid alone. */
 import { readFile, readdir, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
-/** A process's arguments; empty for a zombie, a process that is gone, and one of another user, who could pose as a VM. */
-async function argumentsOf(pid: number | string): Promise<string[]> {
-  const own = process.getuid?.() ?? 0;
-  const { uid } = await stat(`/proc/${pid}`).catch(() => ({ uid: -1 }));
-  if (uid !== own && own !== 0) return [];
-  const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  return text.split("\0");
+/** A process told apart from every later one with its pid. */
+export interface ProcessIdentity {
+  pid: number;
+  /** Start time in clock ticks since the host's boot (proc(5)). */
+  startTicks: string;
+  /** Which boot of the host that was. */
+  bootId: string;
+}
+
+/** QEMU's process, which has the VM's uuid on its command line. */
+export interface VmProcess extends ProcessIdentity {
+  uuid: string;
+}
+
+/** What a record knows of its QEMU. */
+export interface VmTrace {
+  uuid: string;
+  /** The boot of the host in which it was started; absent in old records. */
+  hostBootId?: string | undefined;
+  /** Once QEMU runs. */
+  pid?: number | undefined;
+  startTicks?: string | undefined;
+}
+
+/** The boot of this host: no process survives it. */
+export const hostBootId = async (): Promise<string> => (bootId ??= await readBootId());
+let bootId: string | undefined;
+const readBootId = async () => (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+
+/**
+ * The QEMU that runs with this uuid, or undefined when there is none. The record names it; before that is written the pid file does;
+ * where that is missing too (not written yet, or removed by hand) every process is looked at, so that a VM is never lost.
+ */
+export async function findVmProcess(vm: VmTrace, pidFile: string): Promise<VmProcess | undefined> {
+  if (vm.hostBootId !== undefined && vm.hostBootId !== (await hostBootId())) return undefined;
+  if (vm.pid !== undefined && vm.startTicks !== undefined) {
+    const found = await vmProcess(vm.pid, vm.uuid);
+    return found?.startTicks === vm.startTicks ? found : undefined;
+  }
+  const named = Number.parseInt(await readFile(pidFile, "utf8").catch(() => ""), 10);
+  if (named > 0) return await vmProcess(named, vm.uuid);
+  for (const entry of await readdir("/proc")) {
+    const found = /^\d+$/.test(entry) ? await vmProcess(Number(entry), vm.uuid) : undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** The process with that pid, where it is the QEMU with this uuid. */
+async function vmProcess(pid: number, uuid: string): Promise<VmProcess | undefined> {
+  if (!isVm(await argumentsOf(pid), uuid)) return undefined;
+  const found = await processWith(pid);
+  return found && { ...found, uuid };
 }
 
 /** QEMU is the process with `-uuid U`; the shell above it has the same words, but further back behind `-c`. */
@@ -18,51 +63,65 @@ function isVm(argv: string[], uuid: string): boolean {
   return argv[1] !== "-c" && argv[argv.indexOf("-uuid") + 1] === uuid;
 }
 
-/**
- * The pid of the QEMU that runs with this uuid, or undefined when there is none. The pid file names it; where that is
- * missing (not written yet, or removed by hand) every process is looked at, so that a VM is never lost.
- */
-export async function findVmProcess(uuid: string, pidFile: string): Promise<number | undefined> {
-  const named = Number.parseInt(await readFile(pidFile, "utf8").catch(() => ""), 10);
-  if (named > 0) return isVm(await argumentsOf(named), uuid) ? named : undefined;
-  for (const entry of await readdir("/proc")) {
-    if (/^\d+$/.test(entry) && isVm(await argumentsOf(entry), uuid)) return Number(entry);
-  }
-  return undefined;
+/** A process's arguments; empty for a zombie, a process that is gone, and one of another user, who could pose as a VM. */
+async function argumentsOf(pid: number): Promise<string[]> {
+  const own = process.getuid?.() ?? 0;
+  const { uid } = await stat(`/proc/${pid}`).catch(() => ({ uid: -1 }));
+  if (uid !== own && own !== 0) return [];
+  const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return text.split("\0");
 }
 
-/** Whether that pid is still this VM. */
-export async function isAlive(pid: number, uuid: string): Promise<boolean> {
-  return isVm(await argumentsOf(pid), uuid);
+/** The process that has that pid now, or undefined where none lives. */
+export async function processWith(pid: number): Promise<ProcessIdentity | undefined> {
+  const found = await statOf(pid);
+  return found && { pid, startTicks: found.startTicks, bootId: await hostBootId() };
 }
 
-/** Waits until the process is gone, its ports and files too; false when it is still there after `timeoutMs`. */
-export async function waitGone(pid: number, uuid: string, timeoutMs: number): Promise<boolean> {
+/** Whether it is still that very process, and not one that got its pid later. An exiting one lives until its files are closed. */
+export async function isAlive({ pid, startTicks, bootId }: ProcessIdentity): Promise<boolean> {
+  return bootId === (await hostBootId()) && (await statOf(pid))?.startTicks === startTicks;
+}
+
+/** Whether it was stopped from outside (SIGSTOP, a debugger) and does nothing until it is told to go on. */
+export async function isStopped({ pid }: ProcessIdentity): Promise<boolean> {
+  return ["T", "t"].includes((await statOf(pid))?.state ?? "");
+}
+
+/** The processor time that the process has used, in seconds; 0 when it is gone. */
+export async function cpuSeconds({ pid }: ProcessIdentity): Promise<number> {
+  return (await statOf(pid))?.cpuSeconds ?? 0;
+}
+
+/** USER_HZ, the unit of times in /proc: 100 on every architecture of today's Linux (proc(5)). */
+const ticksPerSecond = 100;
+
+/** /proc/PID/stat of a living process; undefined for a zombie too. */
+async function statOf(pid: number) {
+  const line = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  // The command name before the state may hold anything, brackets too (proc(5)).
+  const [state = "", ...fields] = line.slice(line.lastIndexOf(")") + 2).split(" ");
+  if (line === "" || state === "Z" || state === "X") return undefined;
+  const [user, system, startTicks] = [fields[10], fields[11], fields[18] ?? ""];
+  return { state, startTicks, cpuSeconds: (Number(user) + Number(system)) / ticksPerSecond };
+}
+
+/** Waits until the process is gone; false when it is still there after `timeoutMs`. */
+export async function waitGone(vm: ProcessIdentity, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  while ((await isAlive(pid, uuid)) || (await isExiting(pid))) {
+  while (await isAlive(vm)) {
     if (performance.now() >= deadline) return false;
     await sleep(10);
   }
   return true;
 }
 
-/** An exiting process loses its command line before the kernel closes its sockets, and is a zombie (Z) only after that. */
-async function isExiting(pid: number): Promise<boolean> {
-  const [arguments_, line] = await Promise.all([
-    argumentsOf(pid),
-    readFile(`/proc/${pid}/stat`, "utf8").catch(() => ""),
-  ]);
-  return arguments_.join("") === "" && line !== "" && !isDead(afterName(line)[0]!);
-}
-
-/** The fields of /proc/PID/stat from the state on: the command name before it may hold anything, brackets too (proc(5)). */
-const afterName = (line: string): string[] => line.slice(line.lastIndexOf(")") + 2).split(" ");
-
-const isDead = (state: string): boolean => state === "Z" || state === "X";
-
 /** Signals the VM's process after a last look that it is the VM. A process already gone is no error. */
-export async function signalVm(pid: number, uuid: string, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-  if (!(await isAlive(pid, uuid))) return;
+export async function signalVm(
+  { pid, uuid, startTicks }: VmProcess,
+  signal: "SIGTERM" | "SIGKILL" | "SIGCONT",
+): Promise<void> {
+  if ((await vmProcess(pid, uuid))?.startTicks !== startTicks) return;
   try {
     process.kill(pid, signal);
   } catch (error) {
@@ -71,30 +130,4 @@ export async function signalVm(pid: number, uuid: string, signal: "SIGTERM" | "S
       cause: error,
     });
   }
-}
-
-/** A process told apart from every later one with its pid. */
-export interface ProcessIdentity {
-  pid: number;
-  /** Start time in clock ticks since boot, and which boot that was (proc(5)). */
-  startTicks: string;
-  bootId: string;
-}
-
-/** This process. */
-export const ownIdentity = async (): Promise<ProcessIdentity> => await identityOf(process.pid);
-
-/** Whether it is still that very process, and not one that got its pid later. */
-export async function stillRuns(identity: ProcessIdentity): Promise<boolean> {
-  return isDeepStrictEqual(await identityOf(identity.pid), identity);
-}
-
-async function identityOf(pid: number): Promise<ProcessIdentity> {
-  const [line, bootId] = await Promise.all(
-    [`/proc/${pid}/stat`, "/proc/sys/kernel/random/boot_id"].map((path) =>
-      readFile(path, "utf8").catch(() => ""),
-    ),
-  );
-  const [state = "", ...fields] = afterName(line!);
-  return { pid, startTicks: isDead(state) ? "" : (fields[18] ?? ""), bootId: bootId!.trim() };
 }

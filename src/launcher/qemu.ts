@@ -1,21 +1,30 @@
 /** The QEMU binary on this host: where it is and what it can do, asked of the binary itself. */
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, open, realpath, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
+import { z } from "zod";
 import { MicroVmError } from "../errors.js";
-import type { Arch } from "./arch.js";
+import { machineOf, type Arch } from "./arch.js";
 import { installHint } from "./install-hint.js";
+import { memory, type Key } from "./remembered.js";
 
-export interface QemuFacts {
-  binary: string;
+const abilitiesSchema = z.object({
   /** As the binary says it, for example `7.2.22`. */
-  version: string;
+  version: z.string(),
   /** Machine types this build has. */
-  machines: string[];
+  machines: z.array(z.string()),
+  /** Accelerators this build has, which says nothing of whether they work on this host. */
+  accelerators: z.array(z.string()),
   /** Whether this build has `-sandbox` (seccomp). */
-  sandbox: boolean;
+  sandbox: z.boolean(),
+});
+
+export interface QemuFacts extends z.infer<typeof abilitiesSchema> {
+  binary: string;
 }
+
+const abilities = memory("qemu", abilitiesSchema);
 
 /** Where installers put QEMU, for environments whose PATH is short. */
 const usualFolders = ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/opt/local/bin"];
@@ -51,33 +60,44 @@ export async function resolveQemu(arch: Arch, ownBinary?: string): Promise<strin
   });
 }
 
-/** x86-64 guests run on QEMU's microvm machine, which a distribution may have left out. */
-export function assertMicrovm({ binary, version, machines }: QemuFacts): void {
-  if (machines.includes("microvm")) return;
-  throw new MicroVmError("QemuNotFound", `${binary} (${version}) was built without the microvm machine`, {
-    hint: "Install your distribution's full qemu-system-x86 package, or set qemuBinary.",
+/** A distribution may have left the machine out that such guests run on. Throws QemuNotFound. */
+export async function assertMachine({ binary, version, machines }: QemuFacts, arch: Arch): Promise<void> {
+  const machine = machineOf[arch];
+  if (machines.includes(machine)) return;
+  throw new MicroVmError("QemuNotFound", `${binary} (${version}) was built without the ${machine} machine`, {
+    hint: `Install your distribution's full package (${await installHint(arch)}), or set qemuBinary.`,
     property: "qemuBinary",
   });
 }
 
-/** Asks the binary for its version and features. Throws QemuSpawn when it does not answer like a QEMU. */
+/** The binary's version and features, asked of it only where they are not remembered. Throws as `askQemu` does. */
 export async function qemuFacts(binary: string): Promise<QemuFacts> {
+  const known = await abilities.recall(binaryIdentity(binary));
+  return known ? { binary, ...known.value } : await askQemu(binary);
+}
+
+/** Asks the binary itself and remembers the answer. Throws QemuSpawn when it does not answer like a QEMU. */
+export async function askQemu(binary: string): Promise<QemuFacts> {
   const ask = async (...args: string[]) =>
     (await execa(binary, args, { timeout: 10_000, stdin: "ignore" })).stdout;
   try {
-    const [version, machines, help] = await Promise.all([
+    const [version, machines, accelerators, help] = await Promise.all([
       ask("-version"),
       ask("-machine", "help"),
+      ask("-accel", "help"),
       ask("-help"),
     ]);
     const number = /version (\d+(?:\.\d+)+)/.exec(version)?.[1];
     if (number === undefined) throw new Error(`its -version says: ${version.slice(0, 200)}`);
-    return {
-      binary,
+    const answer = {
       version: number,
+      // Each list has a line above it that says what it is of.
       machines: [...machines.matchAll(/^(\S+)\s/gm)].map((match) => match[1]!).slice(1),
+      accelerators: [...accelerators.matchAll(/^\w+$/gm)].map(([name]) => name),
       sandbox: /^-sandbox /m.test(help),
     };
+    if (!(await isScript(binary))) await abilities.remember(binaryIdentity(binary), answer);
+    return { binary, ...answer };
   } catch (cause) {
     throw new MicroVmError("QemuSpawn", `${binary} does not behave like QEMU: ${(cause as Error).message}`, {
       hint: "Check the installation by running it with -version.",
@@ -85,6 +105,19 @@ export async function qemuFacts(binary: string): Promise<QemuFacts> {
       cause,
     });
   }
+}
+
+/** What tells this binary from every other one and from its own next version. Throws where it cannot be looked at. */
+export async function binaryIdentity(binary: string): Promise<Key> {
+  const path = await realpath(binary);
+  const { size, mtimeNs } = await stat(path, { bigint: true });
+  return [path, String(size), String(mtimeNs)];
+}
+
+/** A script in front of QEMU stays the same when the QEMU that it starts becomes another. */
+async function isScript(binary: string): Promise<boolean> {
+  await using file = await open(binary);
+  return (await file.read(Buffer.alloc(2), 0, 2, 0)).buffer.toString() === "#!";
 }
 
 async function isExecutable(path: string): Promise<boolean> {

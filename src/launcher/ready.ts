@@ -8,46 +8,66 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { FATAL_LINE, READY_LINE } from "../appliance/contract.js";
 import { probeHealth } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
+import { changesIn } from "./changes.js";
 import { hasContent } from "./console.js";
 import { evidenceOf, readEnding } from "./ending.js";
-import { isAlive } from "./process.js";
+import { isAlive, type ProcessIdentity } from "./process.js";
 import type { GenerationFiles } from "./record.js";
 
 export interface ReadyWatch {
   files: GenerationFiles;
-  uuid: string;
+  vm: ProcessIdentity;
   nonce: string;
-  pid: number;
   /** `http://127.0.0.1:<port>` */
   url: string;
   timeoutMs: number;
-  /** Give up early when the console is still empty after this time: an accelerator that does not run. */
-  firstSignMs?: number | undefined;
+  /** What the time-out is counted from, by `performance.now()`; default now. */
+  since?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Throws QemuExited when the VM ends first, Timeout with the level reached and the console's tail, or Cancelled. */
+/** Throws QemuExited when the VM ends first, Timeout with the levels reached and the console's tail, or Cancelled. */
 export async function waitReady(watch: ReadyWatch): Promise<void> {
-  const done = new AbortController();
-  const signal = AbortSignal.any([done.signal, ...(watch.signal ? [watch.signal] : [])]);
-  try {
-    await Promise.race([
-      readyLine(watch, signal).then(() => httpAnswer(watch, 20, signal)),
-      httpAnswer(watch, 250, signal),
-      death(watch, signal),
-      ...(watch.firstSignMs === undefined ? [] : [firstSign(watch, watch.firstSignMs, signal)]),
-      sleep(watch.timeoutMs, undefined, { signal }).then(async () => {
+  const { timeoutMs, since = performance.now() } = watch;
+  const left = Math.max(0, since + timeoutMs - performance.now());
+  await race(watch.signal, [
+    (signal) => guestsWord(watch, signal).then(() => httpAnswer(watch, 20, signal)),
+    (signal) => httpAnswer(watch, 250, signal),
+    (signal) =>
+      sleep(left, undefined, { signal }).then(async () => {
         throw await timeoutError(watch);
       }),
-    ]);
+  ]);
+}
+
+/** The first of several waits to end; the others are then stopped. A cancelled one throws Cancelled. */
+export async function race<T>(
+  outer: AbortSignal | undefined,
+  waits: ((signal: AbortSignal) => Promise<T>)[],
+): Promise<T> {
+  const done = new AbortController();
+  const signal = AbortSignal.any([done.signal, ...(outer ? [outer] : [])]);
+  try {
+    return await Promise.race(waits.map((wait) => wait(signal)));
   } catch (error) {
-    if (watch.signal?.reason instanceof MicroVmError) throw watch.signal.reason;
-    if (watch.signal?.aborted)
+    if (outer?.aborted && outer.reason instanceof MicroVmError) throw outer.reason;
+    if (outer?.aborted && !(error instanceof MicroVmError))
       throw new MicroVmError("Cancelled", "the launch was cancelled", { cause: error });
     throw error;
   } finally {
     done.abort();
   }
+}
+
+/** Ends when the guest wrote its ready line; throws when it wrote why it cannot serve, or QEMU is gone. */
+async function guestsWord(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
+  for await (const _ of changesIn(watch.files.dir, signal)) {
+    const { ready, fatal } = await guestWords(watch);
+    if (ready) return;
+    if (fatal !== undefined) throw await gaveUp(watch, fatal);
+    if ((await hasContent(watch.files.exitStatus)) || !(await isAlive(watch.vm))) throw await death(watch);
+  }
+  signal.throwIfAborted();
 }
 
 /** What the guest has written on its own channel so far. */
@@ -58,16 +78,6 @@ async function guestWords({
   const lines = (await readFile(files.ready, "utf8").catch(() => "")).split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };
-}
-
-/** Ends when the guest wrote its ready line; throws when it wrote why it cannot serve. */
-async function readyLine(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const { ready, fatal } = await guestWords(watch);
-    if (ready) return;
-    if (fatal !== undefined) throw await gaveUp(watch, fatal);
-    await sleep(10, undefined, { signal });
-  }
 }
 
 async function gaveUp({ files }: ReadyWatch, reason: string): Promise<MicroVmError> {
@@ -82,15 +92,13 @@ async function httpAnswer({ url }: ReadyWatch, pauseMs: number, signal: AbortSig
   }
 }
 
-async function death(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
-  const { files, pid, uuid } = watch;
-  while (await isAlive(pid, uuid)) await sleep(20, undefined, { signal });
+async function death(watch: ReadyWatch): Promise<MicroVmError> {
+  const ending = await readEnding(watch.files);
   // The guest's own last words say more than the way it went.
   const { fatal } = await guestWords(watch);
-  if (fatal !== undefined) throw await gaveUp(watch, fatal);
-  const ending = await readEnding(files);
-  throw new MicroVmError("QemuExited", `${ending.detail} before the VM answered`, {
-    evidence: await evidenceOf(files),
+  if (fatal !== undefined) return await gaveUp(watch, fatal);
+  return new MicroVmError("QemuExited", `${ending.detail} before the VM answered`, {
+    evidence: await evidenceOf(watch.files),
     hint:
       ending.how === "panic"
         ? "The kernel needs an init that starts an HTTP server: check the RVF's image and its command line."
@@ -98,24 +106,19 @@ async function death(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
   });
 }
 
-async function firstSign({ files }: ReadyWatch, allowanceMs: number, signal: AbortSignal): Promise<void> {
-  await sleep(allowanceMs, undefined, { signal });
-  if (!(await hasContent(files.console))) {
-    throw new MicroVmError("Timeout", `the guest gave no sign of life within ${allowanceMs / 1000} s`, {
-      evidence: await evidenceOf(files),
-    });
-  }
-  await sleep(2 ** 31 - 1, undefined, { signal });
-}
+/** How far a launch can come, in this order; a guest without our init skips the ready line. */
+const levels = ["process", "monitor", "console", "ready line", "HTTP"] as const;
 
 async function timeoutError({ files, url, timeoutMs }: ReadyWatch): Promise<MicroVmError> {
-  const reached = (await hasContent(files.ready))
-    ? "the guest said it is ready, but HTTP does not answer"
-    : (await hasContent(files.console))
-      ? "its kernel started, but nothing answered HTTP"
-      : "QEMU runs, but the guest's kernel wrote nothing";
-  return new MicroVmError("Timeout", `${url} did not answer within ${timeoutMs / 1000} s: ${reached}`, {
-    evidence: await evidenceOf(files),
-    hint: "Raise readyTimeoutSeconds on a slow host; otherwise the console above shows where the guest stopped.",
-  });
+  const seen = [true, true, await hasContent(files.console), await hasContent(files.ready), false];
+  const those = (wanted: boolean) => levels.filter((_, index) => seen[index] === wanted).join(", ");
+  const { detail } = await probeHealth(url);
+  return new MicroVmError(
+    "Timeout",
+    `${url} did not answer within ${timeoutMs / 1000} s: reached ${those(true)}; not reached ${those(false)}`,
+    {
+      evidence: `the last HTTP request: ${detail}\n${await evidenceOf(files)}`,
+      hint: "Raise readyTimeoutSeconds on a slow host; otherwise the console above shows where the guest stopped.",
+    },
+  );
 }

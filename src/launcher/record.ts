@@ -1,11 +1,12 @@
 /** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
-import { mkdir, readFile, readdir, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
-import type { ProcessIdentity } from "./process.js";
+import { accelerators } from "./cpu.js";
 import type { VmSpec } from "./spec.js";
 
 /** Which Pulumi resource a VM belongs to; the command's VMs have none. */
@@ -17,17 +18,24 @@ const generationSchema = z.object({
   /** QEMU's -uuid: random, on its command line, and thereby proof that a process is this VM and no other. */
   uuid: z.uuid(),
   nonce: z.string(),
+  /** The boot of the host in which QEMU was started; absent where format 1 did not know it. */
+  hostBootId: z.string().optional(),
+  /** QEMU's monitor for users, and one for the launcher alone: a monitor serves one client at a time. */
   qmpSocket: z.string(),
+  controlSocket: z.string(),
   qemuVersion: z.string(),
   /** Of the files behind the spec's paths when it booted. */
   contentFingerprint: z.string(),
   kernelSha256: z.string(),
   kernelIntegrity: z.string(),
-  accelerator: z.enum(["kvm", "tcg"]),
+  accelerator: z.enum(accelerators),
   acceleratorReason: z.string(),
   startedAt: z.iso.datetime(),
-  /** Known once QEMU runs; before that the ports are a former generation's. */
+  /** Where the guest serves, behind the forwarded port; absent where format 1 did not know it. */
+  guestApiPort: z.int().optional(),
+  /** QEMU's process, with its start time (process.ts); known once it runs. Before that the ports are a former generation's. */
   pid: z.int().optional(),
+  startTicks: z.string().optional(),
   boundApiPort: z.int().optional(),
   boundSshPort: z.int().optional(),
   /** From QEMU's spawn to the first HTTP answer; known once ready. */
@@ -39,19 +47,31 @@ function isObject(value: unknown): boolean {
 }
 
 const recordSchema = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   vmId: z.string(),
   name: z.string(),
   owner: ownerSchema.nullable(),
   createdAt: z.iso.datetime(),
-  /** creating: a launch is under way or was interrupted; ready: it answered; stopping: on its way down. */
+  /** creating: a launch is under way or was interrupted (lock.ts tells which); ready: it answered; stopping: on its way down. */
   phase: z.enum(["creating", "ready", "stopping"]),
-  /** Who launches it, while it is creating: a launch whose process is gone was interrupted. */
-  launcher: z.custom<ProcessIdentity>(isObject).optional(),
   /** As it was checked when it was written: rules that came later must not make a running VM unreadable. */
   spec: z.custom<VmSpec>(isObject),
   generation: generationSchema.optional(),
 });
+
+/** Records of pulumi-microvm 0.1 before its first release: one monitor, and QEMU known by its uuid alone. */
+const formerRecordSchema = z.preprocess((value) => {
+  const record = z
+    .looseObject({ format: z.literal(1), generation: z.looseObject({}).optional() })
+    .safeParse(value);
+  if (!record.success) return value;
+  const { generation } = record.data;
+  return {
+    ...record.data,
+    format: 2,
+    ...(generation && { generation: { ...generation, controlSocket: generation["qmpSocket"] } }),
+  };
+}, recordSchema);
 
 export type Owner = z.infer<typeof ownerSchema>;
 export type Generation = z.infer<typeof generationSchema>;
@@ -88,33 +108,49 @@ export type GenerationFiles = ReturnType<typeof generationFiles>;
 const maxSocketPath = process.platform === "darwin" ? 103 : 107;
 
 /**
- * In the generation's folder when the path fits, else in a short private folder. Throws Io where neither does: Node would
- * silently cut the path and connect to another.
+ * In the generation's folder when their paths fit, else in a short private folder. Throws Io where neither does: Node would
+ * silently cut a path and connect to another.
  */
-export function qmpSocketPath(vmId: string, number: number): string {
-  const near = join(generationFiles(vmId, number).dir, "qmp.sock");
-  const short = join(shortSocketDir(vmId), `${number}.sock`);
-  const path = [near, short].find((one) => Buffer.byteLength(one) <= maxSocketPath);
-  if (path !== undefined) return path;
+export function socketPaths(vmId: string, number: number): Pick<Generation, "qmpSocket" | "controlSocket"> {
+  const near = generationFiles(vmId, number).dir;
+  const inFolder = (dir: string, prefix = "") => ({
+    qmpSocket: join(dir, `${prefix}qmp.sock`),
+    controlSocket: join(dir, `${prefix}ctl.sock`),
+  });
+  const short = inFolder(shortSocketDir(vmId), `${number}.`);
+  const fitting = [inFolder(near), short].find((one) => Buffer.byteLength(one.qmpSocket) <= maxSocketPath);
+  if (fitting !== undefined) return fitting;
   throw new MicroVmError(
     "Io",
-    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short}`,
+    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short.qmpSocket}`,
     {
       hint: "Set TMPDIR to a folder with a shorter path.",
     },
   );
 }
 
+/** Makes the VM's folder, for this user alone. Throws Io. */
+export async function makeVmDir(vmId: string): Promise<void> {
+  try {
+    await mkdir(vmDir(vmId), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw cannotWrite(vmId, cause);
+  }
+}
+
+const cannotWrite = (vmId: string, cause: unknown): MicroVmError =>
+  new MicroVmError("Io", `cannot write the record of ${vmId}: ${(cause as Error).message}`, {
+    hint: `Check that ${vmsDir()} can be written and its disk is not full, or set MICROVM_STATE_DIR.`,
+    cause,
+  });
+
 /** Writes the record durably (temporary file, fsync, rename). */
 export async function writeRecord(record: VmRecord): Promise<void> {
+  await makeVmDir(record.vmId);
   try {
-    await mkdir(vmDir(record.vmId), { recursive: true, mode: 0o700 });
     await writeFileAtomic(recordPath(record.vmId), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
-  } catch (error) {
-    throw new MicroVmError("Io", `cannot write the record of ${record.vmId}: ${(error as Error).message}`, {
-      hint: `Check that ${vmsDir()} can be written, or set MICROVM_STATE_DIR.`,
-      cause: error,
-    });
+  } catch (cause) {
+    throw cannotWrite(record.vmId, cause);
   }
 }
 
@@ -130,7 +166,7 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
     });
   }
   try {
-    return recordSchema.parse(JSON.parse(text));
+    return formerRecordSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw new MicroVmError(
       "Io",
@@ -173,12 +209,31 @@ export async function findRecord(idOrName: string): Promise<VmRecord> {
       });
 }
 
-/** Removes every file of the VM. */
+/** Removes every file of the VM. Throws Io where it cannot. */
 export async function removeRecord({ vmId, generation }: VmRecord): Promise<void> {
   // Sockets may lie in another temporary folder than today's, which is the environment's to say.
   const sockets = generation && dirname(generation.qmpSocket);
   if (sockets && basename(sockets) === basename(shortSocketDir(vmId)))
     await rm(sockets, { recursive: true, force: true });
-  // The shell above QEMU may be writing its last line into the folder.
-  await rm(vmDir(vmId), { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  await removeVmDir(vmId);
+}
+
+/** Where folders go whose removal has begun: no VM's id starts with a dot. */
+export const removedPrefix = ".removed-";
+
+/** In one step for everybody else: half a folder is never seen under the VM's id, and a lock in it goes with it. */
+export async function removeVmDir(vmId: string): Promise<void> {
+  const dir = vmDir(vmId);
+  const doomed = join(vmsDir(), `${removedPrefix}${vmId}-${randomBytes(4).toString("hex")}`);
+  try {
+    await rename(dir, doomed);
+    // The shell above QEMU may be writing its last line into the folder.
+    await rm(doomed, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  } catch (cause) {
+    if (systemErrorCode(cause) === "ENOENT") return;
+    throw new MicroVmError("Io", `cannot remove the files of ${vmId}: ${(cause as Error).message}`, {
+      hint: `Check that ${vmsDir()} can be written, then \`microvm prune\`.`,
+      cause,
+    });
+  }
 }

@@ -1,6 +1,6 @@
 /** Whether this host has what a launch needs. */
 import { MicroVmError } from "../errors.js";
-import { kvmObstacle } from "./accelerator.js";
+import { hardwareObstacle } from "./accelerator.js";
 import { installHint } from "./install-hint.js";
 import type { Arch } from "./arch.js";
 import { findQemu, qemuFacts, type QemuFacts } from "./qemu.js";
@@ -18,12 +18,12 @@ export interface RequirementsReport {
 }
 
 export async function checkRequirements(arch: Arch = "x86_64"): Promise<RequirementsReport> {
-  const [qemu, obstacle, hint] = await Promise.all([foundQemu(arch), kvmObstacle(arch), installHint(arch)]);
+  const [qemu, obstacle, hint] = await Promise.all([foundQemu(arch), hardwareObstacle("kvm", arch), installHint(arch)]);
   return {
     arch,
     ...(qemu && { qemu }),
     kvmAvailable: obstacle === undefined,
-    ...(obstacle !== undefined && { kvmObstacle: obstacle }),
+    ...(obstacle !== undefined && { kvmObstacle: obstacle.reason }),
     installHint: hint,
   };
 }

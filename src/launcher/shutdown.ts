@@ -1,7 +1,8 @@
 /** Brings a VM down by the gentlest means that works: its power button, QMP's quit, SIGTERM, SIGKILL. */
-import { connectQmp, quit, systemPowerdown, type QmpConnection } from "../qmp/index.js";
+import { quit, systemPowerdown, type QmpConnection } from "../qmp/index.js";
 import { MicroVmError } from "../errors.js";
-import { findVmProcess, signalVm, waitGone } from "./process.js";
+import { connectMonitor } from "./monitor.js";
+import { findVmProcess, isStopped, signalVm, waitGone } from "./process.js";
 import { generationFiles, type VmRecord } from "./record.js";
 import { withDefaults } from "./spec.js";
 
@@ -33,16 +34,17 @@ export async function shutdownProcess(
   const start = performance.now();
   const report = (rung: Rung): ShutdownReport => ({ rung, millis: Math.round(performance.now() - start) });
   if (generation === undefined) return report("gone");
-  const { uuid, qmpSocket } = generation;
-  const pid = await findVmProcess(uuid, generationFiles(record.vmId, generation.number).pidFile);
-  if (pid === undefined) return report("gone");
+  const vm = await findVmProcess(generation, generationFiles(record.vmId, generation.number).pidFile);
+  if (vm === undefined) return report("gone");
 
   const from = options.from ?? "powerdown";
   const powerdownMs = (withDefaults(record.spec).shutdownTimeoutSeconds ?? 0) * 1000;
-  const ends = (timeoutMs: number) => waitGone(pid, uuid, timeoutMs);
+  const ends = (timeoutMs: number) => waitGone(vm, timeoutMs);
   if (from !== "sigkill") {
+    // A process that somebody stopped could hear of none of the gentle means.
+    if (await isStopped(vm)) await signalVm(vm, "SIGCONT");
     // A monitor that does not answer costs its rungs, nothing more.
-    const monitor = await connectQmp(qmpSocket, { timeoutMs: deadlines.connect }).catch(() => undefined);
+    const monitor = await connectMonitor(generation, { timeoutMs: deadlines.connect }).catch(() => undefined);
     try {
       if (
         monitor &&
@@ -55,12 +57,12 @@ export async function shutdownProcess(
     } finally {
       await monitor?.close();
     }
-    await signalVm(pid, uuid, "SIGTERM");
+    await signalVm(vm, "SIGTERM");
     if (await ends(deadlines.sigterm)) return report("sigterm");
   }
-  await signalVm(pid, uuid, "SIGKILL");
+  await signalVm(vm, "SIGKILL");
   if (await ends(deadlines.sigkill)) return report("sigkill");
-  throw new MicroVmError("Io", `process ${pid} of ${record.vmId} outlived SIGKILL`, {
+  throw new MicroVmError("Io", `process ${vm.pid} of ${record.vmId} outlived SIGKILL`, {
     hint: "It hangs inside the host's kernel, usually on a disk or network file system that does not answer.",
   });
 }

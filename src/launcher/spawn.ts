@@ -8,11 +8,8 @@ import { SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError } from "../errors.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { portInUse } from "./ports.js";
-import { findVmProcess } from "./process.js";
+import { findVmProcess, type VmProcess } from "./process.js";
 import type { GenerationFiles } from "./record.js";
-
-/** QEMU listens on its monitor 20 to 70 ms after the spawn; beyond this something is badly wrong. */
-const startTimeoutMs = 20_000;
 
 /** The shell stays above QEMU and writes its exit status ($0), whoever else is gone by then. Its files are for this user alone. */
 const keeper = 'umask 077; exec >>"$1" 2>&1; shift; "$@"; echo $? >"$0"';
@@ -25,14 +22,18 @@ export interface SpawnOptions {
   files: GenerationFiles;
   uuid: string;
   qmpSocket: string;
+  controlSocket: string;
+  /** By when its monitor must listen, by `performance.now()`; it takes QEMU 20 to 70 ms. */
+  deadline: number;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Returns QEMU's pid once its monitor listens. Throws PortInUse, QemuExited or QemuSpawn when it does not come up;
+ * Returns QEMU's process once its monitor listens. Throws PortInUse, QemuExited or QemuSpawn when it does not come up;
  * whatever was started is then still to be stopped by the caller.
  */
-export async function spawnQemu({ argv, files, uuid, qmpSocket, signal }: SpawnOptions): Promise<number> {
+export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
+  const { argv, files, qmpSocket, signal } = options;
   signal?.throwIfAborted();
   await privateFolder(files.dir);
   await privateFolder(dirname(qmpSocket));
@@ -51,7 +52,7 @@ export async function spawnQemu({ argv, files, uuid, qmpSocket, signal }: SpawnO
   if (shell.pid === undefined)
     throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
   // Not cut short by the signal: QEMU must be found before it can be stopped, and comes up in a moment.
-  return await waitForMonitor({ files, uuid, qmpSocket });
+  return await waitForMonitor(options);
 }
 
 /** Makes a folder for this user alone. In a shared place somebody else may have made it first, and would own what is in it. */
@@ -65,15 +66,13 @@ async function privateFolder(path: string): Promise<void> {
   }
 }
 
-async function waitForMonitor(options: Omit<SpawnOptions, "argv" | "signal">): Promise<number> {
-  const { files, uuid, qmpSocket } = options;
-  const deadline = performance.now() + startTimeoutMs;
+async function waitForMonitor({ files, uuid, controlSocket, deadline }: SpawnOptions): Promise<VmProcess> {
   for (;;) {
     if (await exists(files.exitStatus)) throw await startFailure(files);
-    const pid = (await listens(qmpSocket)) ? await findVmProcess(uuid, files.pidFile) : undefined;
-    if (pid !== undefined) return pid;
+    const vm = (await listens(controlSocket)) ? await findVmProcess({ uuid }, files.pidFile) : undefined;
+    if (vm !== undefined) return vm;
     if (performance.now() >= deadline) {
-      throw new MicroVmError("QemuSpawn", `QEMU's monitor did not appear within ${startTimeoutMs / 1000} s`, {
+      throw new MicroVmError("QemuSpawn", "QEMU's monitor did not appear within readyTimeoutSeconds", {
         evidence: await evidenceOf(files),
         hint: "The host may be overloaded. Try again.",
       });

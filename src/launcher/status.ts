@@ -1,9 +1,12 @@
 /** What a VM is right now, from its record and the live evidence: process, monitor, files. Plain JSON. */
-import { connectQmp, queryStatus } from "../qmp/index.js";
+import { queryStatus } from "../qmp/index.js";
+import type { Accelerator } from "./cpu.js";
 import { readEnding, type Ending } from "./ending.js";
+import { vmLockHolder } from "./lock.js";
+import { connectMonitor } from "./monitor.js";
 import { apiUrl } from "./ports.js";
-import { findVmProcess } from "./process.js";
-import { generationFiles, readRecord, type Owner, type VmRecord } from "./record.js";
+import { findVmProcess, hostBootId, isStopped, type VmProcess } from "./process.js";
+import { generationFiles, readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
 import type { VmSpec } from "./spec.js";
 
 export interface VmStatus {
@@ -11,7 +14,10 @@ export interface VmStatus {
   name: string;
   owner: Owner | null;
   spec: VmSpec;
-  /** creating: its launch never finished; running: it runs; paused, unresponsive: QEMU runs but not the guest or its monitor. */
+  /**
+   * creating: its launch is under way or never finished; running: it runs; paused: QEMU or its guest was halted from outside; unresponsive: QEMU runs,
+   * but its monitor does not answer.
+   */
   state: "creating" | "running" | "paused" | "unresponsive" | "exited";
   /** How it ended, where the state is exited. */
   ending?: Ending["how"];
@@ -24,7 +30,7 @@ export interface VmStatus {
   url: string;
   boundApiPort: number;
   boundSshPort?: number;
-  accelerator: "kvm" | "tcg";
+  accelerator: Accelerator;
   acceleratorReason: string;
   qmpSocket: string;
   consoleLog: string;
@@ -46,14 +52,14 @@ export async function statusOf(vmId: string): Promise<VmStatus | undefined> {
 export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
   const { vmId, generation } = record;
   const files = generationFiles(vmId, generation?.number ?? 0);
-  const pid = generation && (await findVmProcess(generation.uuid, files.pidFile));
+  const vm = generation && (await findVmProcess(generation, files.pidFile));
   return {
     vmId,
     name: record.name,
     owner: record.owner,
     spec: record.spec,
-    ...(pid === undefined ? await stateOfGone(record) : await stateOfProcess(record)),
-    pid: pid ?? 0,
+    ...(vm === undefined ? await stateOfGone(record) : await stateOfProcess(record, generation!, vm)),
+    pid: vm?.pid ?? 0,
     url: apiUrl(generation?.boundApiPort ?? 0, record.spec.bindAddress),
     boundApiPort: generation?.boundApiPort ?? 0,
     ...(generation?.boundSshPort !== undefined && { boundSshPort: generation.boundSshPort }),
@@ -75,10 +81,18 @@ export const isUp = (status: VmStatus | undefined): boolean =>
 
 type State = Pick<VmStatus, "state" | "status" | "ending" | "exitCode">;
 
-async function stateOfProcess({ phase, generation }: VmRecord): Promise<State> {
-  if (phase === "creating") return { state: "creating", status: "starting, or its launch was interrupted" };
+async function stateOfProcess(
+  { vmId, phase }: VmRecord,
+  generation: Generation,
+  vm: VmProcess,
+): Promise<State> {
+  if (phase === "creating") return await stateOfLaunch(vmId, "its launch was interrupted, and QEMU runs");
+  if (await isStopped(vm)) {
+    const status = `its process is stopped; \`kill -CONT ${vm.pid}\` lets it go on`;
+    return { state: "paused", status };
+  }
   try {
-    await using monitor = await connectQmp(generation!.qmpSocket, { timeoutMs: 2000 });
+    await using monitor = await connectMonitor(generation, { timeoutMs: 2000 });
     const { status, running } = await queryStatus(monitor, { timeoutMs: 2000 });
     return running ? { state: "running", status: "running" } : { state: "paused", status };
   } catch (error) {
@@ -88,13 +102,26 @@ async function stateOfProcess({ phase, generation }: VmRecord): Promise<State> {
 
 async function stateOfGone({ vmId, phase, generation }: VmRecord): Promise<State> {
   if (phase === "creating" || generation === undefined) {
-    return { state: "creating", status: "its launch was interrupted, nothing runs" };
+    return await stateOfLaunch(vmId, "its launch was interrupted, nothing runs");
   }
-  const { how, detail, code } = await readEnding(generationFiles(vmId, generation.number));
+  const { how, detail, code } = await endingOf(vmId, generation);
   return {
     state: "exited",
     ending: how,
     status: `exited: ${detail}`,
     ...(code !== undefined && { exitCode: code }),
   };
+}
+
+async function stateOfLaunch(vmId: string, interrupted: string): Promise<State> {
+  const launcher = await vmLockHolder(vmId);
+  return { state: "creating", status: launcher ? `being launched by process ${launcher.pid}` : interrupted };
+}
+
+async function endingOf(vmId: string, generation: Generation): Promise<Ending> {
+  const ending = await readEnding(generationFiles(vmId, generation.number));
+  // An exit status was written before the host went down; without one it took QEMU along.
+  if (ending.code !== undefined || generation.hostBootId === undefined) return ending;
+  if (generation.hostBootId === (await hostBootId())) return ending;
+  return { how: "hostReboot", detail: "the host was booted anew while it ran" };
 }

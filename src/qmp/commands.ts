@@ -42,6 +42,15 @@ export async function quit(conn: QmpConnection, options?: WaitOptions): Promise<
   }
 }
 
+const blockStats = z.array(z.looseObject({ stats: z.looseObject({ rd_operations: z.int() }) }));
+
+/** How many read requests the guest has made of its disks so far. */
+export async function blockReads(conn: QmpConnection, options?: WaitOptions): Promise<number> {
+  const value = await conn.execute("query-blockstats", {}, options);
+  const devices = reply("query-blockstats", blockStats, value);
+  return devices.reduce((sum, { stats }) => sum + stats.rd_operations, 0);
+}
+
 /**
  * Runs a line of the human monitor and gives its text. An error of the human monitor is such a text too: only
  * who knows the command can tell it from a success.

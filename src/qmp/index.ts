@@ -6,5 +6,5 @@ export { connectQmp } from "./connect.js";
 export type { QmpConnection, WaitOptions } from "./connection.js";
 export type { EventsOptions } from "./events.js";
 export type { QemuVersion, QmpEvent } from "./framing.js";
-export { queryStatus, quit, systemPowerdown, type QmpStatus } from "./commands.js";
+export { blockReads, queryStatus, quit, systemPowerdown, type QmpStatus } from "./commands.js";
 export { addHostForward, hostForwards, removeHostForward, type HostForward } from "./usernet.js";

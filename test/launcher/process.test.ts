@@ -4,7 +4,16 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findVmProcess, isAlive, signalVm, waitGone } from "../../src/launcher/process.js";
+import {
+  cpuSeconds,
+  findVmProcess,
+  hostBootId,
+  isAlive,
+  isStopped,
+  processWith,
+  signalVm,
+  waitGone,
+} from "../../src/launcher/process.js";
 import { eventually } from "../support/wait.js";
 
 const uuid = randomUUID();
@@ -37,25 +46,56 @@ async function idle(...words: string[]): Promise<number> {
 
 test("a VM's process is the one with its uuid, named by the pid file or found without it", async () => {
   const pid = await idle("-name", "db", "-uuid", uuid);
-  expect(await findVmProcess(uuid, pidFile)).toBe(pid);
+  expect(await findVmProcess({ uuid }, pidFile)).toMatchObject({ pid, uuid });
   await writeFile(pidFile, `${pid}\n`);
-  expect(await findVmProcess(uuid, pidFile)).toBe(pid);
-  expect(await findVmProcess(other, pidFile)).toBeUndefined();
-  expect([await isAlive(pid, uuid), await isAlive(pid, other)]).toEqual([true, false]);
+  expect(await findVmProcess({ uuid }, pidFile)).toMatchObject({ pid, uuid });
+  expect(await findVmProcess({ uuid: other }, pidFile)).toBeUndefined();
+});
+
+test("a process that the record names is the VM by its start time, uuid and the host's boot together", async () => {
+  const pid = await idle("-uuid", uuid);
+  const { startTicks, bootId } = (await processWith(pid))!;
+  const known = { uuid, pid, startTicks, hostBootId: bootId };
+  expect(await findVmProcess(known, pidFile)).toEqual({ uuid, pid, startTicks, bootId });
+  expect(await findVmProcess({ ...known, startTicks: "1" }, pidFile)).toBeUndefined();
+  expect(await findVmProcess({ ...known, uuid: other }, pidFile)).toBeUndefined();
+  // Of another boot nothing runs any more, whatever has the pid today.
+  expect(await findVmProcess({ ...known, hostBootId: randomUUID() }, pidFile)).toBeUndefined();
+  expect(await isAlive({ pid, startTicks, bootId: randomUUID() })).toBe(false);
 });
 
 test("a pid that another process has by now is not the VM, and is never signalled", async () => {
   const stranger = await idle("-uuid", other);
   await writeFile(pidFile, `${stranger}\n`);
-  expect(await findVmProcess(uuid, pidFile)).toBeUndefined();
-  await signalVm(stranger, uuid, "SIGKILL");
-  expect(await isAlive(stranger, other)).toBe(true);
+  expect(await findVmProcess({ uuid }, pidFile)).toBeUndefined();
+  const now = (await processWith(stranger))!;
+  await signalVm({ ...now, uuid }, "SIGKILL");
+  await signalVm({ ...now, uuid: other, startTicks: "1" }, "SIGKILL");
+  expect(await isAlive(now)).toBe(true);
+});
+
+test("a process that is stopped is alive, and is told from one that runs", async () => {
+  const pid = await idle("-uuid", uuid);
+  const vm = (await findVmProcess({ uuid }, pidFile))!;
+  expect(await isStopped(vm)).toBe(false);
+  process.kill(pid, "SIGSTOP");
+  await eventually(() => isStopped(vm));
+  expect(await isAlive(vm)).toBe(true);
+  await signalVm(vm, "SIGCONT");
+  await eventually(async () => !(await isStopped(vm)));
+});
+
+test("processor time is counted in seconds", async () => {
+  const own = (await processWith(process.pid))!;
+  const { user, system } = process.cpuUsage();
+  expect(await cpuSeconds(own)).toBeCloseTo((user + system) / 1e6, 0);
+  expect(own.bootId).toBe(await hostBootId());
 });
 
 test("the uuid elsewhere on a command line proves nothing", async () => {
   await idle("-name", uuid);
   await idle(uuid);
-  expect(await findVmProcess(uuid, pidFile)).toBeUndefined();
+  expect(await findVmProcess({ uuid }, pidFile)).toBeUndefined();
 });
 
 test("the shell that keeps QEMU's exit status is not the VM", async () => {
@@ -71,19 +111,20 @@ test("the shell that keeps QEMU's exit status is not the VM", async () => {
     uuid,
   ]);
   children.push(shell);
-  const pid = Number(await eventually(() => findVmProcess(uuid, pidFile)));
+  const { pid } = await eventually(() => findVmProcess({ uuid }, pidFile));
   expect(pid).not.toBe(shell.pid);
   process.kill(pid, "SIGKILL");
   await once(shell, "exit");
 });
 
 test("a signal ends the VM, and its end is seen", async () => {
-  const pid = await idle("-uuid", uuid);
-  expect(await waitGone(pid, uuid, 30)).toBe(false);
-  await signalVm(pid, uuid, "SIGTERM");
-  expect(await waitGone(pid, uuid, 5000)).toBe(true);
+  await idle("-uuid", uuid);
+  const vm = (await findVmProcess({ uuid }, pidFile))!;
+  expect(await waitGone(vm, 30)).toBe(false);
+  await signalVm(vm, "SIGTERM");
+  expect(await waitGone(vm, 5000)).toBe(true);
   // It is gone: no error.
-  await signalVm(pid, uuid, "SIGKILL");
+  await signalVm(vm, "SIGKILL");
 });
 
 test("a zombie is dead", async () => {
@@ -95,11 +136,11 @@ test("a zombie is dead", async () => {
   const [line] = (await once(parent.stdout, "data")) as [Buffer];
   const zombie = Number.parseInt(line.toString(), 10);
   await eventually(async () => /\) Z /.test(await readFile(`/proc/${zombie}/stat`, "utf8")));
-  expect(await isAlive(zombie, uuid)).toBe(false);
+  expect(await processWith(zombie)).toBeUndefined();
 });
 
 test("a pid file with no number in it, or none, is no VM", async () => {
   await writeFile(pidFile, "not a pid");
-  expect(await findVmProcess(uuid, pidFile)).toBeUndefined();
-  expect(await isAlive(2 ** 22 + 1, uuid)).toBe(false);
+  expect(await findVmProcess({ uuid }, pidFile)).toBeUndefined();
+  expect(await processWith(2 ** 22 + 1)).toBeUndefined();
 });

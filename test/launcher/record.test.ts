@@ -5,9 +5,9 @@ import { join } from "node:path";
 import {
   findRecord,
   listRecords,
-  qmpSocketPath,
   readRecord,
   removeRecord,
+  socketPaths,
   vmDir,
   writeRecord,
   type Generation,
@@ -28,6 +28,7 @@ const generation: Generation = {
   uuid: randomUUID(),
   nonce: "n0",
   qmpSocket: "/s",
+  controlSocket: "/c",
   qemuVersion: "7.2.22",
   contentFingerprint: "f",
   kernelSha256: "s",
@@ -38,7 +39,7 @@ const generation: Generation = {
 };
 
 const record = (vmId: string, changes: Partial<VmRecord> = {}): VmRecord => ({
-  format: 1,
+  format: 2,
   vmId,
   name: vmId.split("-")[0]!,
   owner: null,
@@ -51,7 +52,20 @@ const record = (vmId: string, changes: Partial<VmRecord> = {}): VmRecord => ({
 test.each([
   ["before its first boot", { phase: "creating" as const }],
   ["booting", { generation }],
-  ["ready", { generation: { ...generation, pid: 7, boundApiPort: 8080, boundSshPort: 22, bootMillis: 900 } }],
+  [
+    "ready",
+    {
+      generation: {
+        ...generation,
+        pid: 7,
+        startTicks: "9",
+        hostBootId: "b",
+        boundApiPort: 8080,
+        boundSshPort: 22,
+        bootMillis: 900,
+      },
+    },
+  ],
   ["of a stack", { owner: { project: "p", stack: "s", resource: "db" } }],
 ])("a record comes back as it was written: %s", async (_, changes) => {
   await writeRecord(record("db-1", changes));
@@ -67,7 +81,7 @@ test("nobody else may look into a VM's folder, and no half-written file stays", 
 });
 
 test.each([
-  ["a newer format", JSON.stringify({ ...record("db-1"), format: 2 })],
+  ["a newer format", JSON.stringify({ ...record("db-1"), format: 3 })],
   ["another document", '{"hello":1}'],
   ["no JSON", "{"],
   ["nothing", ""],
@@ -81,6 +95,16 @@ test.each([
     hint: expect.stringContaining("newer version or damaged") as string,
   });
   expect(await readFile(path, "utf8")).toBe(text);
+});
+
+test("a record of the first format is read as one of today's, with what it did not know left out", async () => {
+  const { controlSocket: _, ...old } = generation;
+  const launcher = { pid: 1, startTicks: "2", bootId: "b" };
+  const text = JSON.stringify({ ...record("db-1", { generation: old as Generation }), format: 1, launcher });
+  await mkdir(vmDir("db-1"), { recursive: true });
+  await writeFile(join(vmDir("db-1"), "record.json"), text);
+  const expected = record("db-1", { generation: { ...generation, controlSocket: generation.qmpSocket } });
+  expect(await readRecord("db-1")).toEqual(expected);
 });
 
 test("what cannot be understood does not hide the others", async () => {
@@ -132,21 +156,26 @@ test("a name of several VMs stands for none, and their ids are told", async () =
   await expect(findRecord("nobody")).rejects.toMatchObject({ code: "VmNotFound" });
 });
 
-test("the socket lies beside its VM, or in a short folder where that path is too long for one", () => {
-  const near = join(dir, "vms", "db-1", "1", "qmp.sock");
-  expect(qmpSocketPath("db-1", 1)).toBe(near);
+test("the sockets lie beside their VM, or in a short folder where that path is too long for one", () => {
+  const near = (name: string) => join(process.env["MICROVM_STATE_DIR"]!, "vms", "db-1", "1", name);
+  const bothNear = () => ({ qmpSocket: near("qmp.sock"), controlSocket: near("ctl.sock") });
+  expect(socketPaths("db-1", 1)).toEqual(bothNear());
   // 107 bytes are the most that can be bound to; "ä" has two.
-  const room = 107 - Buffer.byteLength(near) - 1;
+  const room = 107 - Buffer.byteLength(near("qmp.sock")) - 1;
   process.env["MICROVM_STATE_DIR"] = join(dir, "x".repeat(room));
-  expect(Buffer.byteLength(qmpSocketPath("db-1", 1))).toBe(107);
+  expect(Buffer.byteLength(near("qmp.sock"))).toBe(107);
+  expect(socketPaths("db-1", 1)).toEqual(bothNear());
   for (const folder of ["x".repeat(room + 1), "ä".repeat(Math.ceil((room + 1) / 2))]) {
     process.env["MICROVM_STATE_DIR"] = join(dir, folder);
-    expect(qmpSocketPath("db-1", 3)).toBe(join(tmpdir(), "microvm-db-1", "3.sock"));
+    expect(socketPaths("db-1", 3)).toEqual({
+      qmpSocket: join(tmpdir(), "microvm-db-1", "3.qmp.sock"),
+      controlSocket: join(tmpdir(), "microvm-db-1", "3.ctl.sock"),
+    });
   }
 });
 
 test("a socket that fits nowhere is refused: its path would be cut", () =>
-  expect(() => qmpSocketPath("x".repeat(120), 1)).toThrow(
+  expect(() => socketPaths("x".repeat(120), 1)).toThrow(
     expect.objectContaining({ code: "Io", hint: expect.stringContaining("TMPDIR") as string }) as Error,
   ));
 

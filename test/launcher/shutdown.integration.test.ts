@@ -2,9 +2,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { connectQmp } from "../../src/qmp/index.js";
-import { generationFiles, qmpSocketPath, type VmRecord } from "../../src/launcher/record.js";
+import { generationFiles, socketPaths, type VmRecord } from "../../src/launcher/record.js";
 import { shutdownProcess } from "../../src/launcher/shutdown.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 import { privateState } from "../support/state.js";
@@ -16,24 +16,25 @@ privateState();
 async function paused(vmId: string): Promise<{ record: VmRecord; qemu: ChildProcess }> {
   const uuid = randomUUID();
   const files = generationFiles(vmId, 1);
-  const qmpSocket = qmpSocketPath(vmId, 1);
+  const { qmpSocket, controlSocket } = socketPaths(vmId, 1);
   await mkdir(files.dir, { recursive: true });
   const qemu = spawn(
     "qemu-system-x86_64",
     [
       ...["-machine", "microvm", "-S", "-nodefaults", "-display", "none", "-uuid", uuid],
-      ...["-pidfile", files.pidFile, "-qmp", `unix:${qmpSocket},server=on,wait=off`],
+      ...["-pidfile", files.pidFile, "-qmp", `unix:${controlSocket},server=on,wait=off`],
+      ...["-qmp", `unix:${qmpSocket},server=on,wait=off`],
     ],
     { stdio: "ignore" },
   );
   await eventually(async () => {
-    const monitor = await connectQmp(qmpSocket).catch(() => undefined);
+    const monitor = await connectQmp(controlSocket).catch(() => undefined);
     await monitor?.close();
     return monitor !== undefined;
   });
   const startedAt = new Date().toISOString();
   const record: VmRecord = {
-    format: 1,
+    format: 2,
     vmId,
     name: vmId,
     owner: null,
@@ -45,6 +46,7 @@ async function paused(vmId: string): Promise<{ record: VmRecord; qemu: ChildProc
       uuid,
       nonce: "",
       qmpSocket,
+      controlSocket,
       qemuVersion: "",
       contentFingerprint: "",
       kernelSha256: "",
@@ -71,21 +73,45 @@ test.concurrent(
   },
 );
 
-test.concurrent("a monitor that another client holds: SIGTERM", async () => {
+test.concurrent("a user who holds the published monitor is in nobody's way", async () => {
   const { record, qemu } = await paused("held");
   const ended = once(qemu, "exit");
-  await using _holder = await connectQmp(record.generation!.qmpSocket);
+  await using _user = await connectQmp(record.generation!.qmpSocket);
+  expect(await shutdownProcess(record)).toMatchObject({ rung: "quit" });
+  expect(await ended).toEqual([0, null]);
+});
+
+test.concurrent("a monitor whose sockets were removed: SIGTERM", async () => {
+  const { record, qemu } = await paused("removed");
+  const ended = once(qemu, "exit");
+  await rm(record.generation!.controlSocket);
+  await rm(record.generation!.qmpSocket);
   expect(await shutdownProcess(record)).toMatchObject({ rung: "sigterm" });
   expect(await ended).toEqual([0, null]);
 });
 
-test.concurrent("a QEMU that is stopped altogether: SIGKILL", async () => {
+test.concurrent("a QEMU that was stopped is let go on, and then asked", async () => {
   const { record, qemu } = await paused("stopped");
   const ended = once(qemu, "exit");
   process.kill(qemu.pid!, "SIGSTOP");
-  expect(await shutdownProcess(record)).toMatchObject({ rung: "sigkill" });
-  expect(await ended).toEqual([null, "SIGKILL"]);
+  expect(await shutdownProcess(record)).toMatchObject({ rung: "quit" });
+  expect(await ended).toEqual([0, null]);
 });
+
+test.concurrent(
+  "a QEMU that is stopped again and again: SIGKILL, within the sum of the deadlines",
+  async () => {
+    const { record, qemu } = await paused("hung");
+    const ended = once(qemu, "exit");
+    process.kill(qemu.pid!, "SIGSTOP");
+    const stopping = setInterval(() => process.kill(qemu.pid!, "SIGSTOP"), 1);
+    const report = await shutdownProcess(record).finally(() => clearInterval(stopping));
+    expect(report.rung).toBe("sigkill");
+    // connect, to either monitor, and SIGTERM; the power button and quit need a monitor.
+    expect(report.millis).toBeLessThan(5000 + 5000 + 5000 + 5000);
+    expect(await ended).toEqual([null, "SIGKILL"]);
+  },
+);
 
 test.concurrent("the rungs above can be left out", async () => {
   const { record, qemu } = await paused("quick");

@@ -1,0 +1,46 @@
+/** Tells when a folder's files change: by the kernel's notice, or by looking often where there is none. */
+import { watch, type FSWatcher } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Between two looks, in milliseconds: with notices, in case one is lost (network file systems), and without them. */
+const pauses = { noticed: 100, unnoticed: 10 };
+
+/** Yields at once, and then each time that something may have changed, until the signal aborts. */
+export async function* changesIn(dir: string, signal: AbortSignal): AsyncGenerator<void, void> {
+  let changed = false;
+  let wake = () => {};
+  const notice = () => {
+    changed = true;
+    wake();
+  };
+  const watcher = tryWatch(dir, notice);
+  signal.addEventListener("abort", notice);
+  try {
+    while (!signal.aborted) {
+      changed = false;
+      yield;
+      // A guest that floods its console must not keep us busy.
+      await sleep(2);
+      if (changed) continue;
+      await new Promise<void>((done) => {
+        const timer = setTimeout(done, watcher ? pauses.noticed : pauses.unnoticed);
+        wake = () => {
+          clearTimeout(timer);
+          done();
+        };
+      });
+    }
+  } finally {
+    signal.removeEventListener("abort", notice);
+    watcher?.close();
+  }
+}
+
+/** Undefined where the host has no more watches to give. */
+function tryWatch(dir: string, notice: () => void): FSWatcher | undefined {
+  try {
+    return watch(dir, notice).on("error", () => {});
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,24 @@
+/** What runs the guest's instructions, and the CPU that the guest sees. */
+import type { Arch } from "./arch.js";
+
+/** In QEMU's spelling: Linux' and macOS' own, which run the guest on the host's CPU, and emulation. */
+export const accelerators = ["kvm", "hvf", "tcg"] as const;
+export type Accelerator = (typeof accelerators)[number];
+
+/**
+ * TCG refuses `host`, and its default CPUs lack what newer binaries use. On aarch64 a boot takes four times as long with
+ * pointer authentication by the book, and kernels older than 5.12 do not start where lpa2 is on (QEMU's own manual). The
+ * riscv64 `max` is younger than QEMU 7.2.
+ */
+const emulated: Record<Arch, string> = {
+  x86_64: "max",
+  aarch64: "max,pauth-impdef=on,lpa2=off",
+  riscv64: "rv64",
+};
+
+/** The value of QEMU's `-cpu`. */
+export function cpuModel(accelerator: Accelerator, arch: Arch): string {
+  if (accelerator === "tcg") return emulated[arch];
+  // Plain `host` aborts on Linux hosts with SGX.
+  return accelerator === "kvm" && arch === "x86_64" ? "host,-sgx" : "host";
+}
