@@ -1,16 +1,30 @@
 /** The guest kernel's command line: the RVF's own settings, with ours only where it has none. Pure. */
 import { NONCE_KEY, PORT_KEY } from "../appliance/contract.js";
 import { MicroVmError } from "../errors.js";
+import type { Arch } from "./arch.js";
 
-/** COMMAND_LINE_SIZE of x86 Linux, including the terminating NUL. */
-const maxLength = 2047;
+/**
+ * What Linux is told on the machine of its architecture. With QEMU's -no-reboot `panic=-1` (and on x86 `reboot=t`) turns
+ * a panic into an end of the VM instead of a hang. A first line early in the boot is the sign of life by which an
+ * accelerator is judged: x86 gives it although `quiet`, the others' first one is a notice ("Linux version").
+ */
+const settings: Record<Arch, string[]> = {
+  x86_64: ["console=ttyS0", "reboot=t", "panic=-1", "earlyprintk=ttyS0"],
+  aarch64: ["console=ttyAMA0", "panic=-1", "earlycon"],
+  riscv64: ["console=ttyS0", "panic=-1", "earlycon=sbi"],
+};
+const loudness: Record<Arch, string> = { x86_64: "quiet", aarch64: "loglevel=6", riscv64: "loglevel=6" };
+
+/** COMMAND_LINE_SIZE of such a Linux without the terminating NUL; riscv's was 512 once. */
+const maxLength: Record<Arch, number> = { x86_64: 2047, aarch64: 2047, riscv64: 1023 };
 
 export interface CmdlineOptions {
+  arch: Arch;
   /** The RVF's own command line. */
   own: string;
   nonce: string;
   guestApiPort: number;
-  /** Given under TCG where known. */
+  /** Given to x86-64 guests under TCG where known. */
   tscKhz?: number | undefined;
 }
 
@@ -21,30 +35,27 @@ export function portIn(cmdline: string): number | undefined {
   return Number.isInteger(port) && port > 0 && port <= 65535 ? port : undefined;
 }
 
-export function kernelCmdline({ own, nonce, guestApiPort, tscKhz }: CmdlineOptions): string {
+export function kernelCmdline({ arch, own, nonce, guestApiPort, tscKhz }: CmdlineOptions): string {
   const words = own.split(/\s+/).filter(Boolean);
-  const keys = new Set(words.map((word) => word.split("=", 1)[0]!));
-  const unless = (key: string, ...settings: string[]) => (keys.has(key) ? [] : settings);
+  const keys = new Set(words.map(keyOf));
+  const unlessOwn = (setting: string) => !keys.has(keyOf(setting));
   const chatty = ["quiet", "loglevel", "debug", "ignore_loglevel"].some((key) => keys.has(key));
   const line = [
-    ...unless("console", "console=ttyS0"),
-    // With QEMU's -no-reboot these two turn a panic into an end of the VM instead of a hang.
-    ...unless("reboot", "reboot=t"),
-    ...unless("panic", "panic=-1"),
-    // A first line early in the boot is the sign of life by which an accelerator is judged.
-    ...unless("earlyprintk", "earlyprintk=ttyS0"),
-    ...(chatty ? [] : ["quiet"]),
-    ...(tscKhz === undefined ? [] : unless("tsc_early_khz", `tsc_early_khz=${tscKhz}`)),
+    ...settings[arch].filter(unlessOwn),
+    ...(chatty ? [] : [loudness[arch]]),
+    ...(tscKhz === undefined || arch !== "x86_64" ? [] : [`tsc_early_khz=${tscKhz}`].filter(unlessOwn)),
     ...words,
-    ...unless(PORT_KEY, `${PORT_KEY}=${guestApiPort}`),
+    ...[`${PORT_KEY}=${guestApiPort}`].filter(unlessOwn),
     `${NONCE_KEY}=${nonce}`,
   ].join(" ");
-  if (line.length > maxLength) {
+  if (line.length > maxLength[arch]) {
     throw new MicroVmError(
       "KernelUnsupported",
-      `the kernel command line has ${line.length} characters, Linux takes ${maxLength}`,
+      `the kernel command line has ${line.length} characters, Linux takes ${maxLength[arch]}`,
       { hint: "Shorten the command line embedded in the RVF.", property: "rvfPath" },
     );
   }
   return line;
 }
+
+const keyOf = (word: string): string => word.split("=", 1)[0]!;

@@ -6,9 +6,9 @@ export const accelerators = ["kvm", "hvf", "tcg"] as const;
 export type Accelerator = (typeof accelerators)[number];
 
 /**
- * TCG refuses `host`, and its default CPUs lack what newer binaries use. On aarch64 a boot takes four times as long with
- * pointer authentication by the book, and kernels older than 5.12 do not start where lpa2 is on (QEMU's own manual). The
- * riscv64 `max` is younger than QEMU 7.2.
+ * TCG refuses `host`, and its default CPUs lack what newer binaries use. On aarch64 a boot takes three times as long with
+ * the architecture's own pointer authentication, and older kernels do not start where lpa2 is on, which QEMU's own tests
+ * turn off too. The riscv64 `max` is younger than QEMU 7.2.
  */
 const emulated: Record<Arch, string> = {
   x86_64: "max",

@@ -1,13 +1,13 @@
 /** QEMU's command line, and the only place that knows its options. Pure: the same code serves a dry run and a launch. */
 import { GUEST_ADDRESS, READY_PORT, SSH_PORT } from "../appliance/contract.js";
-import type { Accelerator } from "./accelerator.js";
+import { machineOf, type Arch } from "./arch.js";
 import { kernelCmdline } from "./cmdline.js";
-import type { Arch } from "./arch.js";
+import { cpuModel, type Accelerator } from "./cpu.js";
 import type { QemuFacts } from "./qemu.js";
 import type { GenerationFiles } from "./record.js";
 import type { VmSpec } from "./spec.js";
 
-/** What is booted, and what of it the command line depends on; an x86-64 kernel, as `prepare` sees to. */
+/** What is booted, and what of it the command line depends on; of a kind that QEMU boots, as `prepare` sees to. */
 export interface BootKernel {
   kernelPath: string;
   initramfsPath?: string | undefined;
@@ -27,6 +27,7 @@ export interface PlanInput {
   nonce: string;
   files: GenerationFiles;
   qmpSocket: string;
+  controlSocket: string;
 }
 
 export interface Plan {
@@ -38,6 +39,7 @@ export interface Plan {
 export function planQemu(input: PlanInput): Plan {
   const { spec, kernel, qemu, accelerator, files } = input;
   const cmdline = kernelCmdline({
+    arch: kernel.arch,
     own: kernel.cmdline,
     nonce: input.nonce,
     guestApiPort: kernel.guestApiPort,
@@ -57,10 +59,8 @@ export function planQemu(input: PlanInput): Plan {
     cmdline,
     argv: [
       qemu.binary,
-      // acpi=on gives the power button that QMP's system_powerdown presses.
-      ...["-machine", `microvm,accel=${accelerator},acpi=on,rtc=on`],
-      // Plain `host` aborts on hosts with SGX; TCG refuses `host`, and its default CPU lacks what newer binaries use.
-      ...["-cpu", accelerator === "kvm" ? "host,-sgx" : "max"],
+      ...["-machine", `${machineOf[kernel.arch]},accel=${accelerator}${machineSettings[kernel.arch]}`],
+      ...["-cpu", cpuModel(accelerator, kernel.arch)],
       ...["-smp", String(spec.vcpus), "-m", `${spec.memoryMb}M`],
       ...["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"],
       ...["-name", input.vmId, "-uuid", input.uuid, "-pidfile", files.pidFile],
@@ -74,13 +74,14 @@ export function planQemu(input: PlanInput): Plan {
       // restrict=on: the guest reaches neither the outside nor services on the host's own loopback.
       ...[
         "-netdev",
-        ["user,id=net0,restrict=on", ...forwards].join(","),
+        [`user,id=${NETDEV},restrict=on`, ...forwards].join(","),
         "-device",
-        "virtio-net-device,netdev=net0",
+        `virtio-net-device,netdev=${NETDEV}`,
       ],
       ...["-device", "virtio-rng-device"],
       ...["-device", "virtio-serial-device", "-chardev", `file,id=ready,path=${escapeCommas(files.ready)}`],
       ...["-device", `virtserialport,chardev=ready,name=${READY_PORT}`],
+      ...["-qmp", `unix:${escapeCommas(input.controlSocket)},server=on,wait=off`],
       ...["-qmp", `unix:${escapeCommas(input.qmpSocket)},server=on,wait=off`],
       ...(qemu.sandbox
         ? ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
@@ -89,6 +90,19 @@ export function planQemu(input: PlanInput): Plan {
     ],
   };
 }
+
+/**
+ * acpi=on gives the power button that QMP's system_powerdown presses; without gic-version=max an aarch64 guest can have
+ * no more than 8 CPUs. All machines have slots of virtio-mmio for the devices below.
+ */
+const machineSettings: Record<Arch, string> = {
+  x86_64: ",acpi=on,rtc=on",
+  aarch64: ",gic-version=max",
+  riscv64: "",
+};
+
+/** The guest's network, to which forwards of host ports belong. */
+export const NETDEV = "net0";
 
 /** An empty host address would mean every interface of the host. */
 const hostForward = (address: string, hostPort: number, guestPort: number): string =>

@@ -8,14 +8,17 @@ import {
   inspectImage,
   inspectStore,
   readKernel,
+  type ImageKind,
   type ImageReport,
   type Kernel,
 } from "../rvf/index.js";
 import { acceleratorChoices, type AcceleratorChoice } from "./accelerator.js";
+import { maxVcpusOf, type Arch } from "./arch.js";
 import { kernelCmdline, portIn } from "./cmdline.js";
 import { exposuresOf } from "./exposure.js";
+import { assertHost } from "./host.js";
 import type { BootKernel } from "./plan.js";
-import { assertMicrovm, qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
+import { assertMachine, qemuFacts, resolveQemu, type QemuFacts } from "./qemu.js";
 import type { VmSpec } from "./spec.js";
 
 /** What is known of a kernel before it is extracted. */
@@ -77,26 +80,23 @@ async function fitting(
   spec: VmSpec,
   facts: KernelFacts,
 ): Promise<Pick<Preparation, "qemu" | "accelerators">> {
-  if (process.platform !== "linux" || process.arch !== "x64") {
-    throw new MicroVmError(
-      "HostUnsupported",
-      `VMs run on Linux on x86-64 only, this is ${process.platform} ${process.arch}`,
-    );
-  }
+  assertHost();
+  assertVcpus(spec, facts.arch);
   if (spec.initramfsPath !== undefined) {
     assertLenient(spec, "initramfsPath");
     await assertFile(spec.initramfsPath, "initramfsPath");
   }
   // Longest first: nonce and clock rate are known at the launch only, their lengths are not.
   kernelCmdline({
+    arch: facts.arch,
     own: facts.cmdline,
     guestApiPort: facts.guestApiPort,
     nonce: "0".repeat(32),
     tscKhz: 99_999_999,
   });
-  const accelerators = await acceleratorChoices({ ...facts, enableKvm: spec.enableKvm });
   const qemu = await qemuFacts(await resolveQemu(facts.arch, spec.qemuBinary));
-  assertMicrovm(qemu);
+  await assertMachine(qemu, facts.arch);
+  const accelerators = await acceleratorChoices({ ...facts, enableKvm: spec.enableKvm, qemu });
   return { qemu, accelerators };
 }
 
@@ -107,16 +107,15 @@ function factsOfRvf(spec: VmSpec, { header, image, arch, cmdline, integrity }: K
     const hint = `Set memoryMb to ${minMemoryMb} or more.`;
     throw new MicroVmError("MemoryTooSmall", asked, { hint, property: "memoryMb" });
   }
-  assertBootable({ kind: image.kind, arch }, "rvfPath");
+  const bootable = bootableArch({ kind: image.kind, arch }, "rvfPath");
   const guestApiPort = portIn(cmdline) ?? (apiPort || DEFAULT_API_PORT);
-  return { arch: "x86_64", cmdline, integrity, requiresKvm: flags.includes("REQUIRES_KVM"), guestApiPort };
+  return { arch: bootable, cmdline, integrity, requiresKvm: flags.includes("REQUIRES_KVM"), guestApiPort };
 }
 
 function factsOfFile(spec: VmSpec, image: ImageReport): KernelFacts {
   assertLenient(spec, "kernelPath");
-  assertBootable(image, "kernelPath");
   return {
-    arch: "x86_64",
+    arch: bootableArch(image, "kernelPath"),
     cmdline: "",
     integrity: "a file of the user's own (kernelPath), not checked",
     requiresKvm: false,
@@ -132,16 +131,30 @@ function assertLenient({ verification }: VmSpec, property: "kernelPath" | "initr
   throw new MicroVmError("KernelUntrusted", what, { hint, property });
 }
 
-/** What QEMU's microvm machine takes; anything else is refused, never guessed. */
-function assertBootable(
+/** What QEMU's machine of each architecture starts without firmware of the guest's own. */
+const bootable: Record<Arch, readonly ImageKind[]> = {
+  x86_64: ["bzImage", "elf-pvh"],
+  aarch64: ["arm64-image", "arm64-image-gz"],
+  riscv64: ["riscv-image"],
+};
+
+/** The architecture of a kernel that can be booted; anything else is refused, never guessed. */
+function bootableArch(
   { arch, kind }: Pick<ImageReport, "arch" | "kind">,
   property: "rvfPath" | "kernelPath",
-): void {
-  if (arch === "x86_64" && (kind === "bzImage" || kind === "elf-pvh")) return;
+): Arch {
+  if (arch !== "unknown" && bootable[arch].includes(kind)) return arch;
   throw new MicroVmError("KernelUnsupported", `a kernel of kind ${kind} for ${arch} cannot be booted here`, {
-    hint: "Embed an x86-64 bzImage, or an x86-64 vmlinux with a PVH note.",
+    hint: "Embed an x86-64 bzImage or vmlinux with a PVH note, an arm64 Image (plain or gzip), or a riscv64 Image.",
     property,
   });
+}
+
+function assertVcpus({ vcpus }: VmSpec, arch: Arch): void {
+  const most = maxVcpusOf[arch];
+  if (vcpus <= most) return;
+  const what = `vcpus is ${vcpus}, QEMU's machine for ${arch} takes at most ${most}`;
+  throw new MicroVmError("InvalidArgument", what, { property: "vcpus" });
 }
 
 async function assertFile(path: string, property: "initramfsPath"): Promise<void> {

@@ -41,8 +41,8 @@ const vmSpecSchema = z.strictObject({
   rvfPath: text,
   /** Guest memory in MiB. Below 16 not even the kernel unpacks. */
   memoryMb: z.int().min(16).max(1_048_576).default(128),
-  /** Virtual CPUs; QEMU's microvm machine takes at most 288. */
-  vcpus: z.int().min(1).max(288).default(1),
+  /** Virtual CPUs; x86-64 guests can have at most 288. */
+  vcpus: z.int().min(1).max(512).default(1),
   /** Host port for the guest's HTTP API; 0 lets the system choose one, which then stays. */
   apiPort: port.default(8080),
   /** Host port for the guest's port 2222; not forwarded when absent. */

@@ -1,7 +1,9 @@
+import type { Arch } from "../../src/launcher/arch.js";
 import { kernelCmdline } from "../../src/launcher/cmdline.js";
 
 const nonce = "n0";
-const line = (own: string, tscKhz?: number) => kernelCmdline({ own, nonce, guestApiPort: 8080, tscKhz });
+const line = (own: string, tscKhz?: number, arch: Arch = "x86_64") =>
+  kernelCmdline({ arch, own, nonce, guestApiPort: 8080, tscKhz });
 
 test.each([
   [
@@ -30,6 +32,16 @@ test.each([
   ],
 ])("%s", (_, own, tscKhz, expected) => expect(line(own, tscKhz)).toBe(expected));
 
+const ours = "rvf.port=8080 microvm.nonce=n0";
+test.each<[Arch, string, string]>([
+  ["aarch64", "", `console=ttyAMA0 panic=-1 earlycon loglevel=6 ${ours}`],
+  ["aarch64", "console=hvc0 earlycon=pl011 quiet", `panic=-1 console=hvc0 earlycon=pl011 quiet ${ours}`],
+  ["riscv64", "", `console=ttyS0 panic=-1 earlycon=sbi loglevel=6 ${ours}`],
+  ["riscv64", "earlycon debug", `console=ttyS0 panic=-1 earlycon debug ${ours}`],
+])("%s, with its own %j: nothing that only x86 knows", (arch, own, expected) =>
+  expect(line(own, 2596138, arch)).toBe(expected),
+);
+
 test.each(["quiet", "debug", "loglevel=7", "ignore_loglevel"])("%s decides how much is said", (own) =>
   expect(line(own).match(/\bquiet\b/g)?.length ?? 0).toBe(own === "quiet" ? 1 : 0),
 );
@@ -42,14 +54,18 @@ test("the nonce is always ours and last", () =>
     true,
   ));
 
-test("2047 characters are what Linux takes", () => {
-  const room = 2047 - line("x").length;
-  expect(line("x".repeat(room + 1))).toHaveLength(2047);
-  expect(() => line("x".repeat(room + 2))).toThrow(
+test.each<[Arch, number]>([
+  ["x86_64", 2047],
+  ["aarch64", 2047],
+  ["riscv64", 1023],
+])("on %s Linux takes %i characters", (arch, most) => {
+  const room = most - line("x", undefined, arch).length;
+  expect(line("x".repeat(room + 1), undefined, arch)).toHaveLength(most);
+  expect(() => line("x".repeat(room + 2), undefined, arch)).toThrow(
     expect.objectContaining({
       code: "KernelUnsupported",
       property: "rvfPath",
-      message: "the kernel command line has 2048 characters, Linux takes 2047",
+      message: `the kernel command line has ${most + 1} characters, Linux takes ${most}`,
     }) as Error,
   );
 });

@@ -1,3 +1,4 @@
+import type { Arch } from "../../src/launcher/arch.js";
 import { planQemu, type PlanInput } from "../../src/launcher/plan.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 
@@ -15,7 +16,13 @@ const files = {
 const input: PlanInput = {
   spec,
   kernel: { kernelPath: "/c/kernel", arch: "x86_64", cmdline: "", guestApiPort: 8080 },
-  qemu: { binary: "/usr/bin/qemu-system-x86_64", version: "7.2.22", machines: ["microvm"], sandbox: true },
+  qemu: {
+    binary: "/usr/bin/qemu-system-x86_64",
+    version: "7.2.22",
+    machines: ["microvm"],
+    accelerators: ["tcg", "kvm"],
+    sandbox: true,
+  },
   accelerator: "tcg",
   tscKhz: 2596138,
   vmId: "db-0000abcd",
@@ -23,6 +30,7 @@ const input: PlanInput = {
   nonce: "n0",
   files,
   qmpSocket: "/s/1/qmp.sock",
+  controlSocket: "/s/1/control.sock",
 };
 
 /** The whole command line in words of `option value`, for the eye. */
@@ -57,6 +65,7 @@ const underTcg = [
   "-device virtio-serial-device",
   "-chardev file,id=ready,path=/s/1/ready",
   "-device virtserialport,chardev=ready,name=org.microvm.ready.0",
+  "-qmp unix:/s/1/control.sock,server=on,wait=off",
   "-qmp unix:/s/1/qmp.sock,server=on,wait=off",
   "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 ];
@@ -78,6 +87,33 @@ test("under KVM: the host's CPU, and no hint about its clock", () =>
       "-append": [`-append ${cmdline} rvf.port=8080 microvm.nonce=n0`],
     }),
   ));
+
+/** The same VM on the machine of another architecture: devices, network and monitor stay. */
+const others: [Arch, Record<string, string[]>][] = [
+  [
+    "aarch64",
+    {
+      "/usr/bin": ["/usr/bin/qemu-system-aarch64"],
+      "-machine": ["-machine virt,accel=tcg,gic-version=max"],
+      "-cpu": ["-cpu max,pauth-impdef=on,lpa2=off"],
+      "-append": ["-append console=ttyAMA0 panic=-1 earlycon loglevel=6 rvf.port=8080 microvm.nonce=n0"],
+    },
+  ],
+  [
+    "riscv64",
+    {
+      "/usr/bin": ["/usr/bin/qemu-system-riscv64"],
+      "-machine": ["-machine virt,accel=tcg"],
+      "-cpu": ["-cpu rv64"],
+      "-append": ["-append console=ttyS0 panic=-1 earlycon=sbi loglevel=6 rvf.port=8080 microvm.nonce=n0"],
+    },
+  ],
+];
+
+test.each(others)("%s", (arch, changes) => {
+  const qemu = { ...input.qemu, binary: `/usr/bin/qemu-system-${arch}`, machines: ["virt"] };
+  expect(lines({ kernel: { ...input.kernel, arch }, qemu })).toEqual(but(changes));
+});
 
 test("with an initramfs", () =>
   expect(lines({ kernel: { ...input.kernel, initramfsPath: "/c/initramfs" } })).toEqual(
@@ -124,6 +160,7 @@ test("a comma in a path injects nothing", () => {
     spec: { ...spec, rvfPath: '/d,x/a "b".rvf' },
     files: { ...files, ready: "/s,1/ready", console: "/s,1/console.log", pidFile: "/s,1/qemu.pid" },
     qmpSocket: "/s,1/qmp.sock",
+    controlSocket: "/s,1/control.sock",
   });
   const disk = argv[argv.indexOf("-blockdev") + 1]!;
   expect(JSON.parse(disk)).toMatchObject({ file: { filename: '/d,x/a "b".rvf' } });
@@ -132,6 +169,7 @@ test("a comma in a path injects nothing", () => {
     "/s,1/qemu.pid",
     "file:/s,1/console.log",
     "file,id=ready,path=/s,,1/ready",
+    "unix:/s,,1/control.sock,server=on,wait=off",
     "unix:/s,,1/qmp.sock,server=on,wait=off",
   ]);
 });

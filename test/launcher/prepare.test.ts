@@ -1,5 +1,6 @@
 /** What a preview can find without starting anything: kernels that cannot be booted here, a QEMU that is none. */
 import { chmodSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { examine } from "../../src/launcher/prepare.js";
 import { parseSpec, type VmSpecInput } from "../../src/launcher/spec.js";
 import { bzImage, elf, kernel, manifest, rvf, scratch, vec } from "../rvf/build.js";
@@ -12,7 +13,7 @@ const program = (text: string): string => {
 };
 const qemuBinary = program(`case "$1" in
 -version) echo "QEMU emulator version 7.2.22" ;;
--machine) printf 'Supported machines are:\\nmicrovm  microvm (i386)\\n' ;;
+-machine) printf 'Supported machines are:\\nmicrovm  microvm (i386)\\nvirt  virt\\n' ;;
 esac`);
 
 const withKernel = async (spec: Parameters<typeof kernel>[0]): Promise<string> =>
@@ -22,6 +23,38 @@ const examined = async (input: VmSpecInput) => await examine(parseSpec({ qemuBin
 test("a kernel that fits passes", async () => {
   await examined({ rvfPath: await withKernel({ image: bzImage() }) });
   await examined({ rvfPath: file(await rvf(vec(), manifest)), kernelPath: file(elf()) });
+});
+
+const arm64Image = Buffer.alloc(64);
+arm64Image.write("ARM\x64", 0x38);
+const riscvImage = Buffer.alloc(64);
+riscvImage.write("RISCV", 0x30);
+riscvImage.write("RSC\x05", 0x38);
+
+test.each([
+  ["an arm64 Image", arm64Image],
+  ["a packed arm64 Image", gzipSync(arm64Image)],
+  ["a riscv Image", riscvImage],
+])("%s fits, whatever the header says it is for, and has more CPUs than x86", async (_, image) => {
+  await examined({ rvfPath: await withKernel({ image }), vcpus: 512 });
+  await examined({ rvfPath: file(await rvf(vec(), manifest)), kernelPath: file(image), vcpus: 512 });
+});
+
+test("more CPUs than its machine takes are refused", async () => {
+  const rvfPath = await withKernel({ image: bzImage() });
+  await examined({ rvfPath, vcpus: 288 });
+  await expect(examined({ rvfPath, vcpus: 289 })).rejects.toMatchObject({
+    code: "InvalidArgument",
+    property: "vcpus",
+    message: "vcpus is 289, QEMU's machine for x86_64 takes at most 288",
+  });
+});
+
+test("a QEMU without the machine for the kernel's architecture is refused", async () => {
+  const own = program(`[ "$1" = -version ] && echo "QEMU emulator version 7.2.22" || echo "Supported:"`);
+  await expect(
+    examined({ rvfPath: await withKernel({ image: arm64Image }), qemuBinary: own }),
+  ).rejects.toMatchObject({ code: "QemuNotFound", message: expect.stringContaining("virt") as string });
 });
 
 test.each([

@@ -52,7 +52,7 @@ const bad: [key: string, value: unknown][] = [
   ["memoryMb", NaN],
   ["memoryMb", "128"],
   ["vcpus", 0],
-  ["vcpus", 289],
+  ["vcpus", 513],
   ["apiPort", -1],
   ["apiPort", 65_536],
   ["sshPort", 70_000],

@@ -42,7 +42,7 @@ test.each<[string, unknown, RegExp]>([
   ["memoryMb", 2 ** 40, /<=\s?1048576/],
   ["memoryMb", {}, /expected number/],
   ["vcpus", 0, />=\s?1/],
-  ["vcpus", 289, /<=\s?288/],
+  ["vcpus", 513, /<=\s?512/],
   ["vcpus", "1", /expected number/],
   ["apiPort", -1, />=\s?0/],
   ["apiPort", 65_536, /<=\s?65535/],
