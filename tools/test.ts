@@ -6,7 +6,7 @@ import { ensureParts } from "./setup/index.js";
 import { main, runSteps } from "./steps.js";
 
 await main(async () => {
-  const env = await ensureParts(["qemu", "package", "pulumi", "appliance", "rvf", "zstd"]);
+  const env = await ensureParts(["qemu", "package", "pulumi", "appliance", "rvf", "zstd", "aarch64"]);
   await runSteps([...checks, { title: "Guest's tests", run: testGuest }], { concurrent: 2 });
   const { passed, failed, success } = await runJest(process.argv.slice(2), env);
   console.log(`${passed} passed, ${failed} failed`);

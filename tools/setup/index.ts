@@ -4,6 +4,7 @@
  */
 import { delimiter } from "node:path";
 import { runSteps } from "../steps.js";
+import { ensureAarch64 } from "./aarch64.js";
 import { ensureAppliance } from "./appliance.js";
 import type { Report } from "./command.js";
 import { ensurePackage } from "./package.js";
@@ -14,7 +15,8 @@ import { ensureRvf } from "./rvf.js";
 import { ensureZstd } from "./zstd.js";
 
 const parts = {
-  qemu: { title: "QEMU", ensure: ensureQemu },
+  qemu: { title: "QEMU", ensure: (report) => ensureQemu(report) },
+  aarch64: { title: "aarch64: QEMU, kernel", ensure: ensureAarch64 },
   package: { title: "The package", ensure: ensurePackage },
   pulumi: { title: "Pulumi CLI", ensure: ensurePulumi },
   appliance: { title: "Appliance", ensure: ensureAppliance },
