@@ -29,11 +29,7 @@ export const verdictFolder = verdicts.folder;
 type Subject = Pick<QemuFacts, "binary">;
 
 /** What KVM did for such guests under this QEMU, if that is known of the time since the host's boot `bootId`, by default this one. */
-export async function recallKvm(
-  qemu: Subject,
-  arch: Arch,
-  bootId?: string,
-): Promise<KvmVerdict | undefined> {
+export async function recallKvm(qemu: Subject, arch: Arch, bootId?: string): Promise<KvmVerdict | undefined> {
   const found = await verdicts.recall(keyOf(qemu, arch, bootId));
   return found && { ...found.value, at: found.at, expires: new Date(found.at.getTime() + rememberedMs) };
 }

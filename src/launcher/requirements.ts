@@ -18,7 +18,11 @@ export interface RequirementsReport {
 }
 
 export async function checkRequirements(arch: Arch = "x86_64"): Promise<RequirementsReport> {
-  const [qemu, obstacle, hint] = await Promise.all([foundQemu(arch), hardwareObstacle("kvm", arch), installHint(arch)]);
+  const [qemu, obstacle, hint] = await Promise.all([
+    foundQemu(arch),
+    hardwareObstacle("kvm", arch),
+    installHint(arch),
+  ]);
   return {
     arch,
     ...(qemu && { qemu }),

@@ -25,7 +25,10 @@ const nasty = [
   "ä☃𝄞",
 ];
 
-const argvOf = (input: Partial<VmSpecInput>, { cmdline = "", qmpSocket = "/s/1.sock" } = {}): string[] => {
+const argvOf = (
+  input: Partial<VmSpecInput>,
+  { cmdline = "", qmpSocket = "/s/1.sock", controlSocket = "/s/1c.sock" } = {},
+): string[] => {
   const spec = parseSpec({ rvfPath: "/db.rvf", ...input });
   return planQemu({
     spec,
@@ -36,13 +39,20 @@ const argvOf = (input: Partial<VmSpecInput>, { cmdline = "", qmpSocket = "/s/1.s
       cmdline,
       guestApiPort: 8080,
     },
-    qemu: { binary: spec.qemuBinary ?? "/qemu", version: "7.2.22", machines: ["microvm"], sandbox: true },
+    qemu: {
+      binary: spec.qemuBinary ?? "/qemu",
+      version: "7.2.22",
+      machines: ["microvm"],
+      accelerators: ["tcg", "kvm"],
+      sandbox: true,
+    },
     accelerator: "tcg",
     vmId: "db-0000abcd",
     uuid: "11111111-2222-4333-8444-555555555555",
     nonce: "n0",
     files: generationFiles("db-0000abcd", 1),
     qmpSocket,
+    controlSocket,
   }).argv;
 };
 
@@ -108,14 +118,16 @@ describe.each(nasty)("%j", (text) => {
       const files = generationFiles("db-0000abcd", 1);
       expect(files.dir).toContain(text);
       const qmpSocket = join("/", text, "1.sock");
-      const argv = argvOf({}, { qmpSocket });
+      const controlSocket = join("/", text, "1c.sock");
+      const argv = argvOf({}, { qmpSocket, controlSocket });
       expect(argv).toHaveLength(argvOf({}).length);
       expect(valueOf(argv, "-pidfile")).toBe(files.pidFile);
       // This one takes commas as they are.
       expect(valueOf(argv, "-serial")).toBe(`file:${files.console}`);
       const doubled = (path: string) => path.replaceAll(",", ",,");
       expect(valueOf(argv, "-chardev")).toBe(`file,id=ready,path=${doubled(files.ready)}`);
-      expect(valueOf(argv, "-qmp")).toBe(`unix:${doubled(qmpSocket)},server=on,wait=off`);
+      const monitors = [controlSocket, qmpSocket].map((path) => `unix:${doubled(path)},server=on,wait=off`);
+      expect(argv.filter((_, at) => argv[at - 1] === "-qmp")).toEqual(monitors);
     } finally {
       process.env["MICROVM_STATE_DIR"] = "/s";
     }

@@ -1,11 +1,14 @@
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { assertMicrovm, findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
+import { assertMachine, findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
 
 const path = process.env["PATH"];
 let dir: string;
-beforeEach(async () => (dir = await mkdtemp(join(tmpdir(), "qemu-"))));
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "qemu-"));
+  process.env["MICROVM_CACHE_DIR"] = join(dir, "cache");
+});
 afterEach(async () => {
   process.env["PATH"] = path;
   await rm(dir, { recursive: true });
@@ -22,6 +25,7 @@ async function program(name: string, script: string, mode = 0o755): Promise<stri
 const fake = `case "$1" in
 -version) echo "QEMU emulator version 9.1.0 (Debian 1:9.1.0)" ;;
 -machine) printf 'Supported machines are:\\nmicrovm              microvm (i386)\\nq35                  Standard PC\\n' ;;
+-accel) printf 'Accelerators supported in QEMU binary:\\ntcg\\nkvm\\n' ;;
 -help) printf '%s\\n' "-smp n" "SANDBOX" ;;
 esac`;
 
@@ -66,6 +70,7 @@ test.each([
     binary,
     version: "9.1.0",
     machines: ["microvm", "q35"],
+    accelerators: ["tcg", "kvm"],
     sandbox,
   });
 });
@@ -81,13 +86,14 @@ test.each([
   }),
 );
 
-test("a QEMU without the microvm machine is named", () =>
-  expect(() =>
-    assertMicrovm({ binary: "/opt/qemu", version: "7.2.22", machines: ["q35"], sandbox: true }),
-  ).toThrow(
-    expect.objectContaining({
-      code: "QemuNotFound",
-      property: "qemuBinary",
-      message: "/opt/qemu (7.2.22) was built without the microvm machine",
-    }) as Error,
-  ));
+test("a QEMU without the machine of such guests is named", () =>
+  expect(
+    assertMachine(
+      { binary: "/opt/qemu", version: "7.2.22", machines: ["q35"], accelerators: ["tcg"], sandbox: true },
+      "x86_64",
+    ),
+  ).rejects.toMatchObject({
+    code: "QemuNotFound",
+    property: "qemuBinary",
+    message: "/opt/qemu (7.2.22) was built without the microvm machine",
+  }));
