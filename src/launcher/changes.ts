@@ -7,7 +7,7 @@ const pauses = { noticed: 100, unnoticed: 10 };
 
 /** Yields at once, and then each time that something may have changed, until the signal aborts. */
 export async function* changesIn(dir: string, signal: AbortSignal): AsyncGenerator<void, void> {
-  let changed = false;
+  let changed: boolean;
   let wake = () => {};
   const notice = () => {
     changed = true;
