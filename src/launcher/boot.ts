@@ -137,7 +137,7 @@ async function prepareGeneration(
       number,
       uuid: randomUUID(),
       nonce: randomBytes(16).toString("hex"),
-      hostBootId: await hostBootId(),
+      hostBootId: hostBootId(),
       ...socketPaths(record.vmId, number),
       qemuVersion: qemu.version,
       contentFingerprint: await contentFingerprint(record.spec),

@@ -4,10 +4,9 @@
  */
 import { z } from "zod";
 import type { Arch } from "./arch.js";
-import { cpuModel } from "./cpu.js";
 import { hostBootId } from "./process.js";
-import { binaryIdentity, type QemuFacts } from "./qemu.js";
-import { memory, rememberedMs, type Key } from "./remembered.js";
+import type { QemuFacts } from "./qemu.js";
+import { memory, memoryFolder, rememberedMs } from "./remembered.js";
 
 const observationSchema = z.object({ works: z.boolean(), reason: z.string() });
 
@@ -21,30 +20,29 @@ export interface KvmVerdict extends KvmObservation {
   expires: Date;
 }
 
-const verdicts = memory("accelerator", observationSchema);
+const kind = "accelerator";
+const verdicts = memory(kind, observationSchema);
 
 /** The folder of the verdicts: without it KVM is tried again at once. */
-export const verdictFolder = verdicts.folder;
+export const verdictFolder = (): string => memoryFolder(kind);
 
-type Subject = Pick<QemuFacts, "binary">;
-
-/** What KVM did for such guests under this QEMU, if that is known of the time since the host's boot `bootId`, by default this one. */
-export async function recallKvm(qemu: Subject, arch: Arch, bootId?: string): Promise<KvmVerdict | undefined> {
-  const found = await verdicts.recall(keyOf(qemu, arch, bootId));
+/**
+ * What KVM did for such guests under this QEMU, if that is known of this boot of the host: after the next one it may have
+ * another kernel, other modules, other firmware settings.
+ */
+export async function recallKvm(
+  { binary }: Pick<QemuFacts, "binary">,
+  arch: Arch,
+): Promise<KvmVerdict | undefined> {
+  const found = await verdicts.recall(binary, arch, await hostBootId());
   return found && { ...found.value, at: found.at, expires: new Date(found.at.getTime() + rememberedMs) };
 }
 
 /** Notes down what a boot has shown, for the launches to come. Never fails. */
 export async function rememberKvm(
-  qemu: Subject,
+  { binary }: Pick<QemuFacts, "binary">,
   arch: Arch,
   { works, reason }: KvmObservation,
 ): Promise<void> {
-  await verdicts.remember(keyOf(qemu, arch), { works, reason });
-}
-
-async function keyOf({ binary }: Subject, arch: Arch, bootId?: string): Promise<Key> {
-  // A host that was booted anew may have another kernel, other modules, other firmware settings.
-  const boot = bootId ?? (await hostBootId());
-  return [...(await binaryIdentity(binary)), boot, arch, cpuModel("kvm", arch)];
+  await verdicts.remember({ works, reason }, binary, arch, await hostBootId());
 }

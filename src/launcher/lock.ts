@@ -57,7 +57,7 @@ export async function withVmLock<T>(
 export async function vmLockHolder(vmId: string): Promise<ProcessIdentity | undefined> {
   const dir = vmDir(vmId);
   try {
-    return await holderOf(await highest(dir));
+    return holderOf(await highest(dir));
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
     throw error;
@@ -75,7 +75,7 @@ interface Lock {
 
 /** The lock that is now ours, or who has it. */
 async function take(dir: string): Promise<Lock | ProcessIdentity> {
-  const target = await ownTarget();
+  const target = ownTarget();
   // Before it is made, because others in this process see it at once.
   held.add(target);
   try {
@@ -91,7 +91,7 @@ async function take(dir: string): Promise<Lock | ProcessIdentity> {
 async function makeNext(dir: string, target: string): Promise<Lock | ProcessIdentity> {
   for (;;) {
     const last = await highest(dir);
-    const holder = await holderOf(last);
+    const holder = holderOf(last);
     if (holder) return holder;
     const number = last.number + 1;
     try {
@@ -147,17 +147,17 @@ async function highest(dir: string): Promise<Lock> {
 }
 
 /** The living process that has the lock. */
-async function holderOf({ target }: Lock): Promise<ProcessIdentity | undefined> {
+function holderOf({ target }: Lock): ProcessIdentity | undefined {
   const [, pid, startTicks, bootId] = /^(\d+) (\d+) (\S+) \d+$/.exec(target) ?? [];
   if (pid === undefined) return undefined;
   const holder = { pid: Number(pid), startTicks: startTicks!, bootId: bootId! };
   if (holder.pid === process.pid && !held.has(target)) return undefined;
-  return (await isAlive(holder)) ? holder : undefined;
+  return isAlive(holder) ? holder : undefined;
 }
 
 /** This process, and which of its locks it is. */
-async function ownTarget(): Promise<string> {
-  const { pid, startTicks, bootId } = (await processWith(process.pid))!;
+function ownTarget(): string {
+  const { pid, startTicks, bootId } = processWith(process.pid)!;
   return `${pid} ${startTicks} ${bootId} ${++taken}`;
 }
 

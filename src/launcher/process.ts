@@ -1,5 +1,6 @@
 /** Which process is a VM, and whether it still runs. Nothing is ever signalled on the word of a pid alone. */
-import { readFile, readdir, stat } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
+import { readFile, readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
@@ -27,34 +28,42 @@ export interface VmTrace {
   startTicks?: string | undefined;
 }
 
+/** What the kernel says in a file of /proc; "" where it says nothing. It is read at once: the kernel answers sooner than another thread would. */
+function procFile(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** The boot of this host: no process survives it. */
-export const hostBootId = async (): Promise<string> => (bootId ??= await readBootId());
+export const hostBootId = (): string => (bootId ??= procFile("sys/kernel/random/boot_id").trim());
 let bootId: string | undefined;
-const readBootId = async () => (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
 
 /**
  * The QEMU that runs with this uuid, or undefined when there is none. The record names it; before that is written the pid file does;
  * where that is missing too (not written yet, or removed by hand) every process is looked at, so that a VM is never lost.
  */
 export async function findVmProcess(vm: VmTrace, pidFile: string): Promise<VmProcess | undefined> {
-  if (vm.hostBootId !== undefined && vm.hostBootId !== (await hostBootId())) return undefined;
+  if (vm.hostBootId !== undefined && vm.hostBootId !== hostBootId()) return undefined;
   if (vm.pid !== undefined && vm.startTicks !== undefined) {
-    const found = await vmProcess(vm.pid, vm.uuid);
+    const found = vmProcess(vm.pid, vm.uuid);
     return found?.startTicks === vm.startTicks ? found : undefined;
   }
   const named = Number.parseInt(await readFile(pidFile, "utf8").catch(() => ""), 10);
-  if (named > 0) return await vmProcess(named, vm.uuid);
+  if (named > 0) return vmProcess(named, vm.uuid);
   for (const entry of await readdir("/proc")) {
-    const found = /^\d+$/.test(entry) ? await vmProcess(Number(entry), vm.uuid) : undefined;
+    const found = /^\d+$/.test(entry) ? vmProcess(Number(entry), vm.uuid) : undefined;
     if (found) return found;
   }
   return undefined;
 }
 
 /** The process with that pid, where it is the QEMU with this uuid. */
-async function vmProcess(pid: number, uuid: string): Promise<VmProcess | undefined> {
-  if (!isVm(await argumentsOf(pid), uuid)) return undefined;
-  const found = await processWith(pid);
+function vmProcess(pid: number, uuid: string): VmProcess | undefined {
+  if (!isVm(argumentsOf(pid), uuid)) return undefined;
+  const found = processWith(pid);
   return found && { ...found, uuid };
 }
 
@@ -64,41 +73,39 @@ function isVm(argv: string[], uuid: string): boolean {
 }
 
 /** A process's arguments; empty for a zombie, a process that is gone, and one of another user, who could pose as a VM. */
-async function argumentsOf(pid: number): Promise<string[]> {
+function argumentsOf(pid: number): string[] {
   const own = process.getuid?.() ?? 0;
-  const { uid } = await stat(`/proc/${pid}`).catch(() => ({ uid: -1 }));
-  if (uid !== own && own !== 0) return [];
-  const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  return text.split("\0");
+  const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  return uid === own || own === 0 ? procFile(`${pid}/cmdline`).split("\0") : [];
 }
 
 /** The process that has that pid now, or undefined where none lives. */
-export async function processWith(pid: number): Promise<ProcessIdentity | undefined> {
-  const found = await statOf(pid);
-  return found && { pid, startTicks: found.startTicks, bootId: await hostBootId() };
+export function processWith(pid: number): ProcessIdentity | undefined {
+  const found = statOf(pid);
+  return found && { pid, startTicks: found.startTicks, bootId: hostBootId() };
 }
 
 /** Whether it is still that very process, and not one that got its pid later. An exiting one lives until its files are closed. */
-export async function isAlive({ pid, startTicks, bootId }: ProcessIdentity): Promise<boolean> {
-  return bootId === (await hostBootId()) && (await statOf(pid))?.startTicks === startTicks;
+export function isAlive({ pid, startTicks, bootId }: ProcessIdentity): boolean {
+  return bootId === hostBootId() && statOf(pid)?.startTicks === startTicks;
 }
 
 /** Whether it was stopped from outside (SIGSTOP, a debugger) and does nothing until it is told to go on. */
-export async function isStopped({ pid }: ProcessIdentity): Promise<boolean> {
-  return ["T", "t"].includes((await statOf(pid))?.state ?? "");
+export function isStopped({ pid }: ProcessIdentity): boolean {
+  return ["T", "t"].includes(statOf(pid)?.state ?? "");
 }
 
 /** The processor time that the process has used, in seconds; 0 when it is gone. */
-export async function cpuSeconds({ pid }: ProcessIdentity): Promise<number> {
-  return (await statOf(pid))?.cpuSeconds ?? 0;
+export function cpuSeconds({ pid }: ProcessIdentity): number {
+  return statOf(pid)?.cpuSeconds ?? 0;
 }
 
 /** USER_HZ, the unit of times in /proc: 100 on every architecture of today's Linux (proc(5)). */
 const ticksPerSecond = 100;
 
 /** /proc/PID/stat of a living process; undefined for a zombie too. */
-async function statOf(pid: number) {
-  const line = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+function statOf(pid: number) {
+  const line = procFile(`${pid}/stat`);
   // The command name before the state may hold anything, brackets too (proc(5)).
   const [state = "", ...fields] = line.slice(line.lastIndexOf(")") + 2).split(" ");
   if (line === "" || state === "Z" || state === "X") return undefined;
@@ -109,7 +116,7 @@ async function statOf(pid: number) {
 /** Waits until the process is gone; false when it is still there after `timeoutMs`. */
 export async function waitGone(vm: ProcessIdentity, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  while (await isAlive(vm)) {
+  while (isAlive(vm)) {
     if (performance.now() >= deadline) return false;
     await sleep(10);
   }
@@ -117,11 +124,11 @@ export async function waitGone(vm: ProcessIdentity, timeoutMs: number): Promise<
 }
 
 /** Signals the VM's process after a last look that it is the VM. A process already gone is no error. */
-export async function signalVm(
+export function signalVm(
   { pid, uuid, startTicks }: VmProcess,
   signal: "SIGTERM" | "SIGKILL" | "SIGCONT",
-): Promise<void> {
-  if ((await vmProcess(pid, uuid))?.startTicks !== startTicks) return;
+): void {
+  if (vmProcess(pid, uuid)?.startTicks !== startTicks) return;
   try {
     process.kill(pid, signal);
   } catch (error) {

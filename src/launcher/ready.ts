@@ -65,7 +65,7 @@ async function guestsWord(watch: ReadyWatch, signal: AbortSignal): Promise<void>
     const { ready, fatal } = await guestWords(watch);
     if (ready) return;
     if (fatal !== undefined) throw await gaveUp(watch, fatal);
-    if ((await hasContent(watch.files.exitStatus)) || !(await isAlive(watch.vm))) throw await death(watch);
+    if (!isAlive(watch.vm)) throw await death(watch);
   }
   signal.throwIfAborted();
 }
@@ -75,7 +75,8 @@ async function guestWords({
   files,
   nonce,
 }: ReadyWatch): Promise<{ ready: boolean; fatal?: string | undefined }> {
-  const lines = (await readFile(files.ready, "utf8").catch(() => "")).split("\n").slice(0, -1);
+  if (!(await hasContent(files.ready))) return { ready: false };
+  const lines = (await readFile(files.ready, "utf8")).split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };
 }

@@ -42,7 +42,7 @@ export async function shutdownProcess(
   const ends = (timeoutMs: number) => waitGone(vm, timeoutMs);
   if (from !== "sigkill") {
     // A process that somebody stopped could hear of none of the gentle means.
-    if (await isStopped(vm)) await signalVm(vm, "SIGCONT");
+    if (isStopped(vm)) signalVm(vm, "SIGCONT");
     // A monitor that does not answer costs its rungs, nothing more.
     const monitor = await connectMonitor(generation, { timeoutMs: deadlines.connect }).catch(() => undefined);
     try {
@@ -57,10 +57,10 @@ export async function shutdownProcess(
     } finally {
       await monitor?.close();
     }
-    await signalVm(vm, "SIGTERM");
+    signalVm(vm, "SIGTERM");
     if (await ends(deadlines.sigterm)) return report("sigterm");
   }
-  await signalVm(vm, "SIGKILL");
+  signalVm(vm, "SIGKILL");
   if (await ends(deadlines.sigkill)) return report("sigkill");
   throw new MicroVmError("Io", `process ${vm.pid} of ${record.vmId} outlived SIGKILL`, {
     hint: "It hangs inside the host's kernel, usually on a disk or network file system that does not answer.",

@@ -40,7 +40,7 @@ export async function hang(
   let last = { size: 0, cpu: 0 };
   for (;;) {
     await sleep(500, undefined, { signal });
-    const now = { size: await sizeOf(files.console), cpu: await cpuSeconds(vm) };
+    const now = { size: await sizeOf(files.console), cpu: cpuSeconds(vm) };
     if (now.size !== last.size) last = now;
     if (now.cpu - last.cpu < hangAllowance) continue;
     return (await isPastItsClocks(generation, files)) ? await never(signal) : "hung";

@@ -87,7 +87,7 @@ async function stateOfProcess(
   vm: VmProcess,
 ): Promise<State> {
   if (phase === "creating") return await stateOfLaunch(vmId, "its launch was interrupted, and QEMU runs");
-  if (await isStopped(vm)) {
+  if (isStopped(vm)) {
     const status = `its process is stopped; \`kill -CONT ${vm.pid}\` lets it go on`;
     return { state: "paused", status };
   }
@@ -122,6 +122,6 @@ async function endingOf(vmId: string, generation: Generation): Promise<Ending> {
   const ending = await readEnding(generationFiles(vmId, generation.number));
   // An exit status was written before the host went down; without one it took QEMU along.
   if (ending.code !== undefined || generation.hostBootId === undefined) return ending;
-  if (generation.hostBootId === (await hostBootId())) return ending;
+  if (generation.hostBootId === hostBootId()) return ending;
   return { how: "hostReboot", detail: "the host was booted anew while it ran" };
 }

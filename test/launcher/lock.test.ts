@@ -62,7 +62,7 @@ test("whoever holds it is named, and it can be waited for", async () => {
   let finish = () => {};
   const first = withVmLock("db-1", () => new Promise<void>((done) => (finish = done)));
   await sleep(20);
-  expect(await vmLockHolder("db-1")).toEqual(await processWith(process.pid));
+  expect(await vmLockHolder("db-1")).toEqual(processWith(process.pid));
   await expect(withVmLock("db-1", async () => {}, { waitMs: 0 })).rejects.toMatchObject({
     code: "VmBusy",
     message: expect.stringContaining(`process ${process.pid} (`) as string,
@@ -111,22 +111,19 @@ test("a holder that was killed holds it no more", async () => {
 }, 60_000);
 
 test.each([
-  ["a process that is no more", async () => `4194305 1 ${await hostBootId()} 1`],
-  ["another process with that pid", async () => `1 99999999999 ${await hostBootId()} 1`],
-  [
-    "a process of another boot",
-    async () => `${process.ppid} ${(await processWith(process.ppid))!.startTicks} x 1`,
-  ],
-  ["a lock of ours that could not be given back", async () => await ownLock()],
-  ["nonsense", () => Promise.resolve("nonsense")],
+  ["a process that is no more", () => `4194305 1 ${hostBootId()} 1`],
+  ["another process with that pid", () => `1 99999999999 ${hostBootId()} 1`],
+  ["a process of another boot", () => `${process.ppid} ${processWith(process.ppid)!.startTicks} x 1`],
+  ["a lock of ours that could not be given back", ownLock],
+  ["nonsense", () => "nonsense"],
 ])("%s holds nothing", async (_, target) => {
-  await symlink(await target(), join(vmDir("db-1"), "lock.7"));
+  await symlink(target(), join(vmDir("db-1"), "lock.7"));
   expect(await withVmLock("db-1", () => lockFiles(), { waitMs: 0 })).toEqual(["lock.8"]);
   expect(await lockFiles()).toEqual(["lock.9"]);
 });
 
-async function ownLock(): Promise<string> {
-  const { pid, startTicks, bootId } = (await processWith(process.pid))!;
+function ownLock(): string {
+  const { pid, startTicks, bootId } = processWith(process.pid)!;
   return `${pid} ${startTicks} ${bootId} 0`;
 }
 

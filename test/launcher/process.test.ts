@@ -54,42 +54,42 @@ test("a VM's process is the one with its uuid, named by the pid file or found wi
 
 test("a process that the record names is the VM by its start time, uuid and the host's boot together", async () => {
   const pid = await idle("-uuid", uuid);
-  const { startTicks, bootId } = (await processWith(pid))!;
+  const { startTicks, bootId } = processWith(pid)!;
   const known = { uuid, pid, startTicks, hostBootId: bootId };
   expect(await findVmProcess(known, pidFile)).toEqual({ uuid, pid, startTicks, bootId });
   expect(await findVmProcess({ ...known, startTicks: "1" }, pidFile)).toBeUndefined();
   expect(await findVmProcess({ ...known, uuid: other }, pidFile)).toBeUndefined();
   // Of another boot nothing runs any more, whatever has the pid today.
   expect(await findVmProcess({ ...known, hostBootId: randomUUID() }, pidFile)).toBeUndefined();
-  expect(await isAlive({ pid, startTicks, bootId: randomUUID() })).toBe(false);
+  expect(isAlive({ pid, startTicks, bootId: randomUUID() })).toBe(false);
 });
 
 test("a pid that another process has by now is not the VM, and is never signalled", async () => {
   const stranger = await idle("-uuid", other);
   await writeFile(pidFile, `${stranger}\n`);
   expect(await findVmProcess({ uuid }, pidFile)).toBeUndefined();
-  const now = (await processWith(stranger))!;
-  await signalVm({ ...now, uuid }, "SIGKILL");
-  await signalVm({ ...now, uuid: other, startTicks: "1" }, "SIGKILL");
-  expect(await isAlive(now)).toBe(true);
+  const now = processWith(stranger)!;
+  signalVm({ ...now, uuid }, "SIGKILL");
+  signalVm({ ...now, uuid: other, startTicks: "1" }, "SIGKILL");
+  expect(isAlive(now)).toBe(true);
 });
 
 test("a process that is stopped is alive, and is told from one that runs", async () => {
   const pid = await idle("-uuid", uuid);
   const vm = (await findVmProcess({ uuid }, pidFile))!;
-  expect(await isStopped(vm)).toBe(false);
+  expect(isStopped(vm)).toBe(false);
   process.kill(pid, "SIGSTOP");
   await eventually(() => isStopped(vm));
-  expect(await isAlive(vm)).toBe(true);
-  await signalVm(vm, "SIGCONT");
-  await eventually(async () => !(await isStopped(vm)));
+  expect(isAlive(vm)).toBe(true);
+  signalVm(vm, "SIGCONT");
+  await eventually(() => !isStopped(vm));
 });
 
-test("processor time is counted in seconds", async () => {
-  const own = (await processWith(process.pid))!;
+test("processor time is counted in seconds", () => {
+  const own = processWith(process.pid)!;
   const { user, system } = process.cpuUsage();
-  expect(await cpuSeconds(own)).toBeCloseTo((user + system) / 1e6, 0);
-  expect(own.bootId).toBe(await hostBootId());
+  expect(cpuSeconds(own)).toBeCloseTo((user + system) / 1e6, 0);
+  expect(own.bootId).toBe(hostBootId());
 });
 
 test("the uuid elsewhere on a command line proves nothing", async () => {
@@ -121,10 +121,10 @@ test("a signal ends the VM, and its end is seen", async () => {
   await idle("-uuid", uuid);
   const vm = (await findVmProcess({ uuid }, pidFile))!;
   expect(await waitGone(vm, 30)).toBe(false);
-  await signalVm(vm, "SIGTERM");
+  signalVm(vm, "SIGTERM");
   expect(await waitGone(vm, 5000)).toBe(true);
   // It is gone: no error.
-  await signalVm(vm, "SIGKILL");
+  signalVm(vm, "SIGKILL");
 });
 
 test("a zombie is dead", async () => {
@@ -136,11 +136,11 @@ test("a zombie is dead", async () => {
   const [line] = (await once(parent.stdout, "data")) as [Buffer];
   const zombie = Number.parseInt(line.toString(), 10);
   await eventually(async () => /\) Z /.test(await readFile(`/proc/${zombie}/stat`, "utf8")));
-  expect(await processWith(zombie)).toBeUndefined();
+  expect(processWith(zombie)).toBeUndefined();
 });
 
 test("a pid file with no number in it, or none, is no VM", async () => {
   await writeFile(pidFile, "not a pid");
   expect(await findVmProcess({ uuid }, pidFile)).toBeUndefined();
-  expect(await processWith(2 ** 22 + 1)).toBeUndefined();
+  expect(processWith(2 ** 22 + 1)).toBeUndefined();
 });

@@ -104,7 +104,7 @@ test.concurrent(
     const { record, qemu } = await paused("hung");
     const ended = once(qemu, "exit");
     process.kill(qemu.pid!, "SIGSTOP");
-    const stopping = setInterval(() => process.kill(qemu.pid!, "SIGSTOP"), 1);
+    const stopping = setInterval(() => qemu.kill("SIGSTOP"), 1);
     const report = await shutdownProcess(record).finally(() => clearInterval(stopping));
     expect(report.rung).toBe("sigkill");
     // connect, to either monitor, and SIGTERM; the power button and quit need a monitor.
