@@ -6,6 +6,8 @@ export { launch, attach, type MicroVmHandle } from "./handle.js";
 export { createVm, updateVm, destroyVm, describeShutdown, type CreateOptions } from "./lifecycle.js";
 export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
 export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";
+export { pruneVms, type KeptLeftover, type PruneOptions, type PruneReport } from "./prune.js";
+export type { Leftover } from "./leftovers.js";
 export { checkRequirements, type RequirementsReport } from "./requirements.js";
 export { dryRun, type DryRun } from "./dry-run.js";
 export { architectures, type Arch } from "./arch.js";

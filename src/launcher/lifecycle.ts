@@ -20,7 +20,6 @@ import { findVmProcess, type VmProcess } from "./process.js";
 import {
   generationFiles,
   listRecords,
-  makeVmDir,
   readRecord,
   removeRecord,
   removeVmDir,
@@ -65,8 +64,7 @@ async function launchNew(
   };
   try {
     const preparation = await prepared(record.spec, options);
-    await makeVmDir(vmId);
-    return await withVmLock(vmId, async () => {
+    const launchLocked = async () => {
       if (await readRecord(vmId))
         throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
       try {
@@ -75,7 +73,8 @@ async function launchNew(
         await removeUnlessRunning(vmId);
         throw error;
       }
-    });
+    };
+    return await withVmLock(vmId, launchLocked, { makeFolder: true });
   } catch (error) {
     throw cancelledOr(error, options.signal);
   }

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { isAlive, processWith, type ProcessIdentity } from "./process.js";
-import { vmDir } from "./record.js";
+import { makeVmDir, vmDir } from "./record.js";
 
 const free = "free";
 
@@ -20,6 +20,8 @@ export interface LockOptions {
   waitMs?: number;
   /** Whether the work is worth doing where no lock can be made: on a disk that is full or cannot be written. */
   evenWithout?: boolean;
+  /** Whether to make the VM's folder: for a new one, which `prune` takes for a leftover until it is locked. */
+  makeFolder?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -30,16 +32,19 @@ export interface LockOptions {
 export async function withVmLock<T>(
   vmId: string,
   work: () => Promise<T>,
-  { waitMs = 10_000, evenWithout = false, signal }: LockOptions = {},
+  { waitMs = 10_000, evenWithout = false, makeFolder = false, signal }: LockOptions = {},
 ): Promise<T> {
   const dir = vmDir(vmId);
   const deadline = performance.now() + waitMs;
   for (;;) {
     signal?.throwIfAborted();
+    if (makeFolder) await makeVmDir(vmId);
     const lock = await explained(vmId, take(dir)).catch((error: MicroVmError) => {
       if (evenWithout && error.code === "Io") return undefined;
+      if (makeFolder && error.code === "VmNotFound") return "removed";
       throw error;
     });
+    if (lock === "removed") continue;
     if (lock === undefined) return await work();
     if ("target" in lock) {
       try {
@@ -111,8 +116,11 @@ async function makeNext(dir: string, target: string): Promise<Lock | ProcessIden
 /** Never fails: what cannot be written down (a full disk, the folder gone) ends with this process at the latest. */
 async function release(dir: string, { number, target }: Lock): Promise<void> {
   try {
-    await symlink(free, pathOf(dir, number + 1));
-    await removeBelow(dir, number + 1);
+    // A VM that was removed may be there anew, with somebody else's lock.
+    if ((await readlink(pathOf(dir, number))) === target) {
+      await symlink(free, pathOf(dir, number + 1));
+      await removeBelow(dir, number + 1);
+    }
   } catch {
     // Nobody takes it for ours, see `held`.
   }

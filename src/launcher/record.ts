@@ -78,7 +78,7 @@ export type Generation = z.infer<typeof generationSchema>;
 export type VmRecord = z.infer<typeof recordSchema>;
 
 /** Ids become folder names, and folders are removed: nothing else than an id may come here. */
-const isVmId = (text: string): boolean => /^[a-z0-9][a-z0-9-]*$/.test(text);
+export const isVmId = (text: string): boolean => /^[a-z0-9][a-z0-9-]*$/.test(text);
 
 export function vmDir(vmId: string): string {
   if (!isVmId(vmId))

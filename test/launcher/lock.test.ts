@@ -139,6 +139,26 @@ test("a VM that is removed while it is waited for is said to be gone", async () 
   expect(await readdir(join(dir, "vms"))).toEqual([]);
 });
 
+test("a VM that is removed and at once there anew: the lock of the new one is not given back with the old one's", async () => {
+  await withVmLock("db-1", async () => {
+    await removeVmDir("db-1");
+    await mkdir(vmDir("db-1"));
+    await symlink(ownLock(), join(vmDir("db-1"), "lock.1"));
+  });
+  expect(await lockFiles()).toEqual(["lock.1"]);
+});
+
+test("a folder that is taken away before it is locked is made again", async () => {
+  const removal = withVmLock("db-1", async () => {
+    await sleep(50);
+    await removeVmDir("db-1");
+  });
+  await sleep(20);
+  expect(await withVmLock("db-1", lockFiles, { makeFolder: true })).toEqual(["lock.1"]);
+  await removal;
+  expect(await lockFiles()).toEqual(["lock.2"]);
+});
+
 test("where no lock can be made the work is refused, or done where it is worth that", async () => {
   await rm(vmDir("db-1"), { recursive: true });
   await writeFile(vmDir("db-1"), "");

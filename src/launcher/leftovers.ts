@@ -1,0 +1,134 @@
+/** Looks for what VMs that are over have left on this host. It changes nothing; `prune.ts` does. */
+import { lstat, readFile, readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { MicroVmError } from "../errors.js";
+import { shortSocketDir, vmsDir } from "../paths.js";
+import { findVmProcess } from "./process.js";
+import {
+  generationFiles,
+  isVmId,
+  readRecord,
+  removedPrefix,
+  removeRecord,
+  removeVmDir,
+  vmDir,
+  type VmRecord,
+} from "./record.js";
+import { statusOfRecord } from "./status.js";
+
+export interface Leftover {
+  /** Absent where it cannot be told. */
+  vmId?: string;
+  /** The folder or file. */
+  path: string;
+  /** What it is, in words. */
+  what: string;
+}
+
+/** Something left, with how it is removed; or, where it is not ours to remove, what to do about it. */
+export interface Finding {
+  leftover: Leftover;
+  remove?: () => Promise<void>;
+  hint?: string;
+}
+
+/** The whole VM where it is over; else what a killed writer left in its folder, and the VM where it is in doubt. */
+export async function leftOfVm(
+  vmId: string,
+  { all = false }: { all?: boolean | undefined },
+): Promise<Finding[]> {
+  const record = await readRecord(vmId).catch((error: unknown) => error as MicroVmError);
+  const found =
+    record === undefined || record instanceof MicroVmError
+      ? await withoutRecord(vmId, record?.message ?? "a folder without a record")
+      : await withRecord(record, all);
+  return found?.remove ? [found] : [...(await halfWritten(vmId)), ...(found ? [found] : [])];
+}
+
+async function withRecord(record: VmRecord, all: boolean): Promise<Finding | undefined> {
+  const { vmId, phase, generation, owner } = record;
+  const vm =
+    generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
+  const found = (what: string): Leftover => ({ vmId, path: vmDir(vmId), what });
+  if (vm !== undefined) {
+    if (phase === "ready") return undefined;
+    const what = `${phase === "creating" ? "its launch" : "its stop"} was interrupted, and QEMU runs`;
+    return { leftover: found(what), hint: `\`microvm stop ${vmId}\` ends it.` };
+  }
+  const how = phase === "creating" ? "its launch was interrupted" : (await statusOfRecord(record)).status;
+  if (owner === null || all) return { leftover: found(how), remove: () => removeRecord(record) };
+  return {
+    leftover: found(`${how}; it belongs to the Pulumi stack ${owner.project}/${owner.stack}`),
+    hint: "`pulumi up` starts it again, `pulumi destroy` removes it; `microvm prune --all` removes it here alone.",
+  };
+}
+
+/** Its uuid is not known, but the command lines of QEMU and of the shell above it name the VM's files. */
+async function withoutRecord(vmId: string, what: string): Promise<Finding> {
+  const leftover = { vmId, path: vmDir(vmId), what };
+  const pid = await processNaming(leftover.path);
+  if (pid === undefined) return { leftover, remove: () => removeUnrecorded(vmId) };
+  return { leftover, hint: `Process ${pid} may be this VM: end it by \`kill ${pid}\`, then prune again.` };
+}
+
+async function removeUnrecorded(vmId: string): Promise<void> {
+  await rm(shortSocketDir(vmId), { recursive: true, force: true });
+  await removeVmDir(vmId);
+}
+
+/** write-file-atomic's temporary files. */
+async function halfWritten(vmId: string): Promise<Finding[]> {
+  const names = await readdir(vmDir(vmId)).catch(() => []);
+  return names
+    .filter((name) => /^record\.json\.\d+$/.test(name))
+    .map((name) => removable({ vmId, path: join(vmDir(vmId), name), what: "a half-written record" }));
+}
+
+/** Folders that had begun to be removed. */
+export const leftByRemovals = (folders: readonly string[]): Finding[] =>
+  folders
+    .filter((name) => name.startsWith(removedPrefix))
+    .map((name) => removable({ path: join(vmsDir(), name), what: "an interrupted removal" }));
+
+/** Folders of sockets in the system's temporary folder, which QEMU made and no QEMU has, and whose VM has no folder here. */
+export async function staleSocketFolders(folders: readonly string[]): Promise<Finding[]> {
+  const temporary = dirname(shortSocketDir(""));
+  const prefix = basename(shortSocketDir(""));
+  const found = (await readdir(temporary).catch(() => [])).map(async (name) => {
+    const vmId = name.slice(prefix.length);
+    if (!name.startsWith(prefix) || !isVmId(vmId) || folders.includes(vmId)) return [];
+    const path = join(temporary, name);
+    return (await isStaleSocketFolder(path))
+      ? [removable({ vmId, path, what: "sockets of a VM that is gone" })]
+      : [];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** Other programs have folders there whose names look alike, and VMs of other state folders too. */
+async function isStaleSocketFolder(path: string): Promise<boolean> {
+  const { uid } = await lstat(path).catch(() => ({ uid: -1 }));
+  if (uid !== process.getuid?.()) return false;
+  const names = await readdir(path).catch(() => []);
+  return (
+    names.length > 0 &&
+    names.every((name) => /^\d+\.((qmp|ctl)\.)?sock$/.test(name)) &&
+    (await processNaming(path)) === undefined
+  );
+}
+
+const removable = (leftover: Leftover): Finding => ({
+  leftover,
+  // Somebody else may be removing it too.
+  remove: () => rm(leftover.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }),
+});
+
+/** A process with files below the folder on its command line, whichever way led there. */
+async function processNaming(folder: string): Promise<number | undefined> {
+  const text = `/${basename(dirname(folder))}/${basename(folder)}/`;
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (words.includes(text)) return Number(pid);
+  }
+  return undefined;
+}

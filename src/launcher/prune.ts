@@ -1,0 +1,84 @@
+/** Removes what is left of VMs that are over, and what no record names. A VM that runs is never touched. */
+import { readdir } from "node:fs/promises";
+import { MicroVmError, systemErrorCode } from "../errors.js";
+import { vmsDir } from "../paths.js";
+import { leftByRemovals, leftOfVm, staleSocketFolders, type Finding, type Leftover } from "./leftovers.js";
+import { vmLockHolder, withVmLock } from "./lock.js";
+import { isVmId } from "./record.js";
+
+export interface PruneOptions {
+  /** Also what is left of Pulumi stacks' VMs. Default false: their next `up` relaunches or removes them. */
+  all?: boolean | undefined;
+  /** Only tells what would be removed. Default false. */
+  dryRun?: boolean | undefined;
+}
+
+export interface KeptLeftover extends Leftover {
+  /** What to do about it. */
+  hint: string;
+}
+
+export interface PruneReport {
+  /** What was removed; with `dryRun` what would be. */
+  removed: Leftover[];
+  /** What was left where it is: a Pulumi stack's, not certain to be over, or not to be removed. */
+  kept: KeptLeftover[];
+}
+
+/**
+ * Removes VMs that have ended and launches that were interrupted, folders without a readable record of which nothing runs,
+ * and what interrupted writes and removals left. A VM that somebody is at work on is passed over, so two of these at once
+ * are no error. Throws Io when the VMs cannot be listed; what cannot be removed is among the kept.
+ */
+export async function pruneVms(options: PruneOptions = {}): Promise<PruneReport> {
+  const entries = await readdir(vmsDir(), { withFileTypes: true }).catch((cause: unknown) => {
+    if (systemErrorCode(cause) === "ENOENT") return [];
+    throw new MicroVmError("Io", `cannot list the VMs: ${(cause as Error).message}`, { cause });
+  });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const outcomes = await Promise.all([
+    ...folders.filter(isVmId).map((vmId) => pruneVm(vmId, options)),
+    settle([...leftByRemovals(folders), ...(await staleSocketFolders(folders))], options),
+  ]);
+  return {
+    removed: outcomes.flatMap(({ removed }) => removed),
+    kept: outcomes.flatMap(({ kept }) => kept),
+  };
+}
+
+const nothing: PruneReport = { removed: [], kept: [] };
+
+async function pruneVm(vmId: string, options: PruneOptions): Promise<PruneReport> {
+  if (await vmLockHolder(vmId)) return nothing;
+  const look = () => leftOfVm(vmId, options);
+  const found = await look();
+  if (options.dryRun || found.every(({ remove }) => remove === undefined))
+    return await settle(found, options);
+  try {
+    // Looked at again: it may have been relaunched before the lock was ours. A full disk takes no lock, and wants to be emptied.
+    const work = async () => await settle(await look(), options);
+    return await withVmLock(vmId, work, { waitMs: 0, evenWithout: true });
+  } catch (error) {
+    // Somebody else took it up or removed it meanwhile.
+    if (error instanceof MicroVmError && ["VmBusy", "VmNotFound"].includes(error.code)) return nothing;
+    throw error;
+  }
+}
+
+async function settle(findings: Finding[], { dryRun = false }: PruneOptions): Promise<PruneReport> {
+  const report: PruneReport = { removed: [], kept: [] };
+  for (const { leftover, hint = "", remove } of findings) {
+    try {
+      if (!dryRun) await remove?.();
+      if (remove) report.removed.push(leftover);
+      else report.kept.push({ ...leftover, hint });
+    } catch (error) {
+      report.kept.push({
+        ...leftover,
+        what: `it cannot be removed: ${(error as Error).message}`,
+        hint: "Check that the folder can be written, then prune again.",
+      });
+    }
+  }
+  return report;
+}
