@@ -19,6 +19,7 @@ const tasks = {
   build: "build.ts",
   bench: "bench.ts",
   "fuzz:rvf": "fuzz-rvf.ts",
+  chaos: "chaos.ts",
 };
 
 /** Set by a signal: what runs is ended, and nothing further is started. */

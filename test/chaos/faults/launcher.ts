@@ -1,0 +1,109 @@
+/** What can happen to the process that launches, changes or ends a VM, at whatever phase that is. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { destroyVm, updateVm } from "../../../src/launcher/index.js";
+import { freePort } from "../../support/ports.js";
+import { killAfter, startLauncher } from "../launcher.js";
+import type { Fault } from "./fault.js";
+import { cutShort, endsWith, grown, launching, moment, wounded } from "./parts.js";
+
+export const launcherFaults: Fault[] = [
+  {
+    name: "launcher killed during a launch",
+    weight: 2,
+    inflict: (world) => launching(world, {}, (launcher) => killAfter(launcher, moment(world, 2500))),
+    then: ["none", "creating", "running"],
+    waysOn: ["again", "relaunch", "destroy", "kill", "prune"],
+  },
+  {
+    name: "launcher killed during a relaunch",
+    weight: 2,
+    inflict: (world) =>
+      cutShort(world, ({ vmId, spec }) => ({ does: "update", vmId, spec: grown(world, spec) }), 2500),
+    then: ["creating", "running", "exited clean", "exited killed"],
+    waysOn: ["relaunch", "change", "destroy", "kill"],
+  },
+  {
+    name: "launcher killed while it changes ports",
+    weight: 2,
+    inflict: async (world) => {
+      const ports = { apiPort: await freePort(), sshPort: await freePort() };
+      return await cutShort(
+        world,
+        ({ vmId, spec }) => ({ does: "update", vmId, spec: { ...spec, ...ports } }),
+        100,
+      );
+    },
+    then: ["running"],
+    waysOn: ["relaunch", "destroy"],
+  },
+  {
+    name: "launcher killed while it changes ports, which are then to stay",
+    inflict: async (world) => {
+      const ports = { apiPort: await freePort(), sshPort: await freePort() };
+      const changed = cutShort(
+        world,
+        ({ vmId, spec }) => ({ does: "update", vmId, spec: { ...spec, ...ports } }),
+        60,
+      );
+      const { spec } = await world.vm();
+      return { ...(await changed), spec };
+    },
+    then: ["running"],
+    waysOn: ["relaunch"],
+  },
+  {
+    name: "launcher killed during a power-off",
+    inflict: (world) => cutShort(world, ({ vmId }) => ({ does: "shutdown", vmId }), 400),
+    then: ["running", "exited clean"],
+    waysOn: ["relaunch", "destroy"],
+  },
+  {
+    name: "launcher killed during a removal",
+    weight: 2,
+    inflict: (world) => cutShort(world, ({ vmId }) => ({ does: "destroy", vmId }), 400),
+    then: ["running", "exited clean", "none"],
+    waysOn: ["destroy", "kill", "prune"],
+  },
+  {
+    name: "launcher stopped at its work, then continued",
+    inflict: (world) =>
+      wounded(world, async ({ vmId, spec }) => {
+        const next = grown(world, spec);
+        const launcher = startLauncher({ does: "update", vmId, spec: next });
+        await launcher.begun;
+        await sleep(moment(world, 1500));
+        launcher.signal("SIGSTOP");
+        // Whoever comes meanwhile is told to wait, and may give up.
+        const impatient = { signal: AbortSignal.timeout(200) };
+        await endsWith(["Cancelled", "VmBusy", "success"], updateVm(vmId, spec, impatient));
+        launcher.signal("SIGCONT");
+        await launcher.outcome;
+        return { spec: next };
+      }),
+    then: ["running"],
+    waysOn: ["relaunch", "destroy", "nothing"],
+  },
+  {
+    name: "VM killed while its launcher is stopped",
+    weight: 0.3,
+    inflict: (world) =>
+      wounded(world, async ({ vmId, spec }) => {
+        const launcher = startLauncher({ does: "update", vmId, spec: grown(world, spec) });
+        await launcher.begun;
+        await sleep(moment(world, 1500));
+        launcher.signal("SIGSTOP");
+        await endsWith(["VmBusy", "success"], destroyVm(vmId, { from: "sigkill" }));
+        launcher.signal("SIGCONT");
+        await launcher.outcome;
+      }),
+    then: ["none", "creating", "running", "exited killed"],
+    waysOn: ["destroy", "relaunch"],
+  },
+  {
+    name: "launcher short of file descriptors",
+    inflict: (world) =>
+      launching(world, {}, ({ outcome }) => outcome, { limits: `-n ${24 + world.random.below(20)}` }),
+    then: ["none", "running"],
+    waysOn: ["again", "destroy"],
+  },
+];
