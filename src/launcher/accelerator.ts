@@ -9,7 +9,7 @@ import { MicroVmError } from "../errors.js";
 import type { Arch } from "./arch.js";
 import type { Accelerator } from "./cpu.js";
 import type { Host } from "./host.js";
-import { recallKvm, type KvmVerdict } from "./kvm-verdict.js";
+import { recallKvm, verdictFolder, type KvmVerdict } from "./kvm-verdict.js";
 import type { QemuFacts } from "./qemu.js";
 
 /** Node's name of the host architecture for each guest architecture. */
@@ -86,9 +86,9 @@ export async function acceleratorChoices(
 ): Promise<AcceleratorChoice[]> {
   const accelerator = host.platform === "darwin" && !requiresKvm ? "hvf" : "kvm";
   const obstacle = enableKvm
-    ? (await hardwareObstacle(accelerator, arch, qemu, host))?.reason
-    : "enableKvm is false";
-  const verdict = accelerator === "kvm" ? await recallKvm(qemu, arch) : undefined;
+    ? await hardwareObstacle(accelerator, arch, qemu, host)
+    : { reason: "enableKvm is false", hint: "Set enableKvm to true, or leave it out." };
+  const verdict = obstacle || accelerator !== "kvm" ? undefined : await recallKvm(qemu, arch);
   return choose({ accelerator, requiresKvm, obstacle, verdict });
 }
 
@@ -96,40 +96,47 @@ export async function acceleratorChoices(
 export interface Evidence {
   accelerator: Hardware;
   requiresKvm: boolean;
-  obstacle?: string | undefined;
+  obstacle?: Obstacle | undefined;
   verdict?: KvmVerdict | undefined;
 }
 
 /** The choice itself, which is pure. */
 export function choose({ accelerator, requiresKvm, obstacle, verdict }: Evidence): AcceleratorChoice[] {
-  const against = obstacle ?? (verdict?.works === false ? failedBefore(verdict) : undefined);
+  const against = obstacle ?? (verdict?.works === false ? { reason: inWords(verdict) } : undefined);
   if (requiresKvm) {
-    if (against !== undefined) throw kvmRequired(against);
+    if (against) throw kvmRequired(against.reason, undefined, against.hint);
     return [{ accelerator, reason: "the kernel requires KVM" }];
   }
-  if (against !== undefined) return [{ accelerator: "tcg", reason: against }];
+  if (against) return [{ accelerator: "tcg", reason: against.reason }];
   const name = nameOf(accelerator);
-  const why = verdict ? ranBefore(verdict) : `${name} is tried first: nothing on this host speaks against it`;
+  const reason = verdict
+    ? inWords(verdict)
+    : `${name} is tried first: nothing on this host speaks against it`;
   return [
-    { accelerator, reason: why },
+    { accelerator, reason },
     { accelerator: "tcg", reason: `${name} failed on this host` },
   ];
 }
 
-export const ranBefore = ({ at }: KvmVerdict): string =>
-  `KVM ran a guest on this host before, on ${inWords(at)}`;
+/** What a boot has shown and, where that is a failure, for how long it counts and how it is forgotten. */
+export function inWords({ works, reason, at, expires }: KvmVerdict): string {
+  if (works) return `KVM works on this host: ${reason}, seen ${minute(at)}`;
+  const end = `it is tried again after ${minute(expires)}, or once ${verdictFolder()} is removed`;
+  return `KVM failed on this host at ${minute(at)}: ${reason}; ${end}`;
+}
 
-export const failedBefore = ({ at, reason, expires }: KvmVerdict): string =>
-  `KVM failed on this host on ${inWords(at)}: ${reason}; it is tried again after ${inWords(expires)}`;
-
-/** To the minute, for example `2026-11-24 03:05 UTC`. */
-const inWords = (time: Date): string => `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+/** For example `2026-11-24 03:05 UTC`. */
+const minute = (time: Date): string => `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 
 const nameOf = (accelerator: Hardware): string => accelerator.toUpperCase();
 
-export function kvmRequired(reason: string, evidence?: string): MicroVmError {
+export function kvmRequired(
+  reason: string,
+  evidence?: string,
+  hint = "Run it on a host with working KVM, or boot another kernel with kernelPath.",
+): MicroVmError {
   return new MicroVmError("KvmRequired", `the RVF's kernel requires KVM: ${reason}`, {
-    hint: "Run it on a host with working KVM, or boot another kernel with kernelPath.",
+    hint,
     property: "enableKvm",
     ...(evidence !== undefined && { evidence }),
   });

@@ -34,7 +34,7 @@ export async function recallKvm(
   { binary }: Pick<QemuFacts, "binary">,
   arch: Arch,
 ): Promise<KvmVerdict | undefined> {
-  const found = await verdicts.recall(binary, arch, await hostBootId());
+  const found = await verdicts.recall(binary, arch, hostBootId());
   return found && { ...found.value, at: found.at, expires: new Date(found.at.getTime() + rememberedMs) };
 }
 
@@ -44,5 +44,5 @@ export async function rememberKvm(
   arch: Arch,
   { works, reason }: KvmObservation,
 ): Promise<void> {
-  await verdicts.remember({ works, reason }, binary, arch, await hostBootId());
+  await verdicts.remember({ works, reason }, binary, arch, hostBootId());
 }

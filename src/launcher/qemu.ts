@@ -1,13 +1,13 @@
 /** The QEMU binary on this host: where it is and what it can do, asked of the binary itself. */
 import { constants } from "node:fs";
-import { access, open, realpath, stat } from "node:fs/promises";
+import { access, open, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { execa } from "execa";
+import { execa, type ExecaError } from "execa";
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import { machineOf, type Arch } from "./arch.js";
 import { installHint } from "./install-hint.js";
-import { memory, type Key } from "./remembered.js";
+import { memory } from "./remembered.js";
 
 const abilitiesSchema = z.object({
   /** As the binary says it, for example `7.2.22`. */
@@ -72,20 +72,18 @@ export async function assertMachine({ binary, version, machines }: QemuFacts, ar
 
 /** The binary's version and features, asked of it only where they are not remembered. Throws as `askQemu` does. */
 export async function qemuFacts(binary: string): Promise<QemuFacts> {
-  const known = await abilities.recall(binaryIdentity(binary));
+  const known = await abilities.recall(binary);
   return known ? { binary, ...known.value } : await askQemu(binary);
 }
 
 /** Asks the binary itself and remembers the answer. Throws QemuSpawn when it does not answer like a QEMU. */
 export async function askQemu(binary: string): Promise<QemuFacts> {
-  const ask = async (...args: string[]) =>
-    (await execa(binary, args, { timeout: 10_000, stdin: "ignore" })).stdout;
   try {
     const [version, machines, accelerators, help] = await Promise.all([
-      ask("-version"),
-      ask("-machine", "help"),
-      ask("-accel", "help"),
-      ask("-help"),
+      outputOf(binary, "-version"),
+      outputOf(binary, "-machine", "help"),
+      outputOf(binary, "-accel", "help"),
+      outputOf(binary, "-help"),
     ]);
     const number = /version (\d+(?:\.\d+)+)/.exec(version)?.[1];
     if (number === undefined) throw new Error(`its -version says: ${version.slice(0, 200)}`);
@@ -96,22 +94,48 @@ export async function askQemu(binary: string): Promise<QemuFacts> {
       accelerators: [...accelerators.matchAll(/^\w+$/gm)].map(([name]) => name),
       sandbox: /^-sandbox /m.test(help),
     };
-    if (!(await isScript(binary))) await abilities.remember(binaryIdentity(binary), answer);
+    if (!(await isScript(binary))) await abilities.remember(answer, binary);
     return { binary, ...answer };
   } catch (cause) {
-    throw new MicroVmError("QemuSpawn", `${binary} does not behave like QEMU: ${(cause as Error).message}`, {
+    // execa's whole message would hold all that the program has printed.
+    const { shortMessage, message, stderr } = cause as Error & Partial<ExecaError<{ encoding: "utf8" }>>;
+    throw new MicroVmError("QemuSpawn", `${binary} does not behave like QEMU: ${shortMessage ?? message}`, {
       hint: "Check the installation by running it with -version.",
       property: "qemuBinary",
+      ...(stderr && { evidence: stderr.slice(-2000) }),
       cause,
     });
   }
 }
 
-/** What tells this binary from every other one and from its own next version. Throws where it cannot be looked at. */
-export async function binaryIdentity(binary: string): Promise<Key> {
-  const path = await realpath(binary);
-  const { size, mtimeNs } = await stat(path, { bigint: true });
-  return [path, String(size), String(mtimeNs)];
+/** What QEMU gets to answer, which takes it some hundredths of a second. */
+const answerMs = 10_000;
+
+/** What the program prints. One that goes on for too long or prints without end is killed, with all that it started. */
+async function outputOf(binary: string, ...args: string[]): Promise<string> {
+  const running = execa(binary, args, { stdin: "ignore", maxBuffer: 1_000_000, detached: true });
+  let late = false;
+  const alarm = setTimeout(() => {
+    late = true;
+    // Its whole group: a child that lives on would hold the output open.
+    if (running.pid !== undefined) killGroup(running.pid);
+  }, answerMs);
+  try {
+    return (await running).stdout;
+  } catch (error) {
+    if (!late) throw error;
+    throw new Error(`no answer to ${args.join(" ")} within ${answerMs / 1000} s`, { cause: error });
+  } finally {
+    clearTimeout(alarm);
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has just ended.
+  }
 }
 
 /** A script in front of QEMU stays the same when the QEMU that it starts becomes another. */
