@@ -1,5 +1,5 @@
 /** What every benchmark gives: series measured side by side in rounds, and the ratios that follow from them. */
-import type { PartName } from "../tools/setup/index.js";
+import type { PartName, PartsEnvironment } from "../tools/setup/index.js";
 
 export interface Benchmark {
   /** One line for a person: what is compared. */
@@ -7,7 +7,7 @@ export interface Benchmark {
   /** Real parts that have to be there before it starts. */
   parts: PartName[];
   /** Measures. Throws when a side gives a wrong answer: its time would mean nothing. */
-  run: (say: (line: string) => void) => Promise<Measured>;
+  run: (say: (line: string) => void, parts: PartsEnvironment) => Promise<Measured>;
 }
 
 export interface Measured {

@@ -14,9 +14,9 @@ await main(async () => {
     return 2;
   }
   const chosen = [...new Set(names)].map((name) => ({ name, benchmark: benchmarks.get(name)! }));
-  await ensureParts([...new Set(chosen.flatMap(({ benchmark }) => benchmark.parts))]);
+  const parts = await ensureParts([...new Set(chosen.flatMap(({ benchmark }) => benchmark.parts))]);
   for (const { name, benchmark } of chosen) {
-    const measured = await benchmark.run((line) => console.log(line));
+    const measured = await benchmark.run((line) => console.log(line), parts);
     const run: Run = {
       format: 1,
       benchmark: name,

@@ -1,0 +1,112 @@
+/** From the launch to the first answered query, and down again: the launcher against a bare QEMU. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { launch as Launch } from "../../src/launcher/index.js";
+import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
+import { fromRepository } from "../../tools/setup/repository.js";
+import type { Benchmark, Measured, Series } from "../benchmark.js";
+import { ownVersion } from "../machine.js";
+import { ratio } from "../statistics.js";
+import { startBare } from "./bare.js";
+
+const ROUNDS = 15;
+const AT_ONCE = 30;
+const vector = sampleQuery(1);
+
+interface Round {
+  bare: number;
+  ours: number;
+  cpu: number;
+  shutdown: number;
+}
+
+export const launcher: Benchmark = {
+  title: "A launch to the first answered query, emulated, 128 MiB, 3000 x 32 vectors",
+  parts: ["package", "qemu", "appliance"],
+  run: async (say, { PATH, MICROVM_APPLIANCE: image }) => {
+    process.env["PATH"] = PATH;
+    const folder = await mkdtemp(join(tmpdir(), "microvm-bench-"));
+    process.env["MICROVM_STATE_DIR"] = join(folder, "state");
+    process.env["MICROVM_CACHE_DIR"] = join(folder, "cache");
+    try {
+      const rvfPath = join(folder, "sample.rvf");
+      await makeSampleRvf(rvfPath, { image });
+      // As users run it.
+      const { launch } = (await import(fromRepository("dist/launcher/index.js"))) as {
+        launch: typeof Launch;
+      };
+      const rounds: Round[] = [];
+      // The first round fills the caches, and is not kept.
+      for (let round = 0; round <= ROUNDS; round++) {
+        const measured = await measureRound(launch, rvfPath, round % 2 === 1);
+        if (round > 0) rounds.push(measured);
+        say(`round ${round} of ${ROUNDS}${round === 0 ? " (discarded)" : ""}`);
+      }
+      const fleet = await launchMany(launch, rvfPath);
+      say(`${AT_ONCE} launches at once: all answered`);
+      return { ...evaluate(rounds, fleet), versions: { "pulumi-microvm": await ownVersion() } };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+/** Bare and ours one after the other, by turns in front. */
+async function measureRound(launch: typeof Launch, rvfPath: string, bareFirst: boolean): Promise<Round> {
+  const bare = async () => {
+    const { millis, end } = await startBare(rvfPath, vector);
+    await end();
+    return millis;
+  };
+  const before = bareFirst ? await bare() : undefined;
+  const cpuBefore = process.cpuUsage();
+  const start = performance.now();
+  await using vm = await launch({ rvfPath, apiPort: 0, enableKvm: false });
+  const { user, system } = process.cpuUsage(cpuBefore);
+  await vm.query(vector, 1);
+  const ours = performance.now() - start;
+  const { rung, millis } = await vm.shutdown();
+  if (rung !== "powerdown") throw new Error(`The guest did not hear its power button: ${rung}.`);
+  return { bare: before ?? (await bare()), ours, cpu: (user + system) / 1000, shutdown: millis };
+}
+
+/** Until every one has answered; their time to do so is as long as the machine is small. */
+async function launchMany(launch: typeof Launch, rvfPath: string): Promise<number> {
+  const start = performance.now();
+  const one = () => launch({ rvfPath, apiPort: 0, enableKvm: false, readyTimeoutSeconds: 300 });
+  const launches = await Promise.allSettled(Array.from({ length: AT_ONCE }, one));
+  const vms = launches.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  try {
+    for (const each of launches) if (each.status === "rejected") throw each.reason;
+    await Promise.all(vms.map((vm) => vm.query(vector, 1)));
+    return performance.now() - start;
+  } finally {
+    await Promise.all(vms.map((vm) => vm.destroy()));
+  }
+}
+
+function evaluate(rounds: Round[], fleet: number): Omit<Measured, "versions"> {
+  const series = (name: string, pick: (round: Round) => number, atMost?: number): Series => ({
+    name,
+    unit: "ms",
+    samples: rounds.map(pick),
+    ...(atMost !== undefined && { target: { atMost } }),
+  });
+  const bare = series("bare QEMU", ({ bare }) => bare);
+  const ours = series("ours", ({ ours }) => ours);
+  return {
+    method: [
+      `${ROUNDS} rounds, bare and ours by turns in front. Bare: the same arguments in a shell, a query every 2 ms. The launcher's`,
+      "processor time is that of its process during the launch, without QEMU's.",
+    ],
+    series: [
+      bare,
+      ours,
+      series("ours: the launcher's processor time", ({ cpu }) => cpu, 60),
+      series("ours: graceful shut-down", ({ shutdown }) => shutdown, 400),
+      { name: `ours: ${AT_ONCE} at once, all answered`, unit: "ms", samples: [fleet] },
+    ],
+    ratios: [ratio("ours / bare", ours, bare, { atMost: 1.05 })],
+  };
+}
