@@ -3,13 +3,8 @@ import { errorCodes } from "../src/errors.js";
 import { specKeys } from "../src/launcher/spec.js";
 import { outputsOf } from "../src/provider/inputs.js";
 import type { VmStatus } from "../src/launcher/status.js";
-
-/** The names in the first column of the first table below a heading. */
-async function firstColumn(file: string, heading: string): Promise<string[]> {
-  const text = await readFile(new URL(`../${file}`, import.meta.url), "utf8");
-  const section = text.slice(text.indexOf(heading) + heading.length).split(/\n#/)[0]!;
-  return [...section.matchAll(/^\| `(\w+)` /gm)].map((match) => match[1]!);
-}
+import { run } from "./cli/in-process.js";
+import { firstColumn, subcommandsWithJson } from "./support/docs.js";
 
 describe("documents and code agree", () => {
   test("docs/errors.md lists every code with its meaning", async () => {
@@ -24,5 +19,15 @@ describe("documents and code agree", () => {
 
   test("README lists every output", async () => {
     expect(await firstColumn("README.md", "### Outputs")).toEqual(Object.keys(outputsOf({} as VmStatus)));
+  });
+
+  test("docs/command.md says what every subcommand with --json prints", async () => {
+    const { stdout } = await run("--help");
+    const names = [...stdout.matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map((match) => match[1]!);
+    const withJson: string[] = [];
+    for (const name of names) {
+      if ((await run(name, "--help")).stdout.includes("\n  --json ")) withJson.push(name);
+    }
+    expect((await subcommandsWithJson()).sort()).toEqual(withJson.sort());
   });
 });

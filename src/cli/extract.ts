@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { extractToFiles, type RvfReport } from "../rvf/index.js";
-import { interruptSignal } from "./interrupt.js";
+import { interruptible } from "./interrupt.js";
 import { note, print, type JsonOption } from "./output.js";
 import { addTrustOptions, trustFrom, type TrustOptions } from "./trust-options.js";
 
@@ -19,8 +19,9 @@ export function addExtract(program: Command): void {
     .option("--json", "print JSON")
     .action(async (file: string, options: Options) => {
       const { output: kernel, initramfs } = options;
-      const signal = interruptSignal();
-      const report = await extractToFiles(file, { kernel, initramfs, signal, ...trustFrom(options) });
+      const report = await interruptible((signal) =>
+        extractToFiles(file, { kernel, initramfs, signal, ...trustFrom(options) }),
+      );
       if (!options.json) tell(report, initramfs);
       print(report, options, ({ written }) =>
         [written.kernel, ...(written.initramfs === null ? [] : [written.initramfs])].join("\n"),

@@ -12,6 +12,10 @@ export function addKeygen(program: Command): void {
     .option("-o, --output <name>", "write <name>.key and <name>.pub; there must be none", "microvm")
     .option("--json", "print JSON")
     .action(async ({ output, ...options }: { output: string } & JsonOption) => {
+      if (/(^|\/)$/.test(output))
+        throw new MicroVmError("InvalidArgument", `--output: ${JSON.stringify(output)} names no file`, {
+          hint: "Both files are called by it: `-o release` makes release.key and release.pub.",
+        });
       const [secret, shared] = [`${output}.key`, `${output}.pub`];
       const pair = generateKeyPair();
       await writeNew(secret, pair.privateKey, 0o600);

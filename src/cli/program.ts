@@ -6,10 +6,13 @@ import { addDryRun } from "./dry-run.js";
 import { addEmbed } from "./embed.js";
 import { addExtract } from "./extract.js";
 import { addInspect } from "./inspect.js";
+import { withExamples } from "./examples.js";
+import { Interrupted } from "./interrupt.js";
 import { addKeygen } from "./keygen.js";
 import { addLogs } from "./logs.js";
 import { addLs } from "./ls.js";
 import { reportFailure } from "./output.js";
+import { addPrune } from "./prune.js";
 import { addQuery } from "./query.js";
 import { addRun } from "./run.js";
 import { addSign } from "./sign.js";
@@ -36,6 +39,7 @@ export async function microvm(args: string[]): Promise<number> {
     addLogs,
     addQuery,
     addStop,
+    addPrune,
     addCheck,
     addDryRun,
     addInspect,
@@ -46,6 +50,7 @@ export async function microvm(args: string[]): Promise<number> {
     addKeygen,
   ])
     add(program);
+  withExamples(program);
 
   try {
     await program.parseAsync(args, { from: "user" });
@@ -54,9 +59,12 @@ export async function microvm(args: string[]): Promise<number> {
     // Help and version come here too, printed already; without a subcommand the help is the whole answer.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     if (error instanceof CommanderError && error.code === "commander.help") return 2;
-    return reportFailure(error instanceof CommanderError ? wrongUsage(error) : error, {
-      json: args.includes("--json"),
-    });
+    const options = { json: args.includes("--json") };
+    if (error instanceof Interrupted) {
+      reportFailure(error.cause, options);
+      return error.exitStatus;
+    }
+    return reportFailure(error instanceof CommanderError ? wrongUsage(error) : error, options);
   }
 }
 

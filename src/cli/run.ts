@@ -8,8 +8,10 @@ import {
   statusOf,
   type VmStatus,
 } from "../launcher/index.js";
-import { interruptSignal } from "./interrupt.js";
+import { inFlags } from "./flags.js";
+import { interruptible } from "./interrupt.js";
 import { fields, note, print, type JsonOption } from "./output.js";
+import { showSteps } from "./progress.js";
 import { addSpecOptions, specFrom, type SpecOptions } from "./spec-options.js";
 
 interface RunOptions extends SpecOptions, JsonOption {
@@ -25,12 +27,11 @@ export function addRun(program: Command): void {
     .option("-d, --detach", "return when it is ready and leave it running")
     .option("--name <name>", "what to call it (default: the file's name)")
     .option("--json", "print the VM as JSON")
-    .action(run);
+    .action((file: string, options: RunOptions) => interruptible((signal) => run(file, options, signal)));
 }
 
-async function run(file: string, options: RunOptions): Promise<void> {
-  const signal = interruptSignal();
-  const vm = await createVm(specFrom(file, options), { name: options.name, signal, onProgress: note });
+async function run(file: string, options: RunOptions, signal: AbortSignal): Promise<void> {
+  const vm = await launch(file, options, signal);
   print(vm, options, describeVm);
   if (options.detach) return;
 
@@ -44,6 +45,12 @@ async function run(file: string, options: RunOptions): Promise<void> {
     "VmNotRunning",
     `${vm.vmId} ended by itself: ${status ?? "stopped by another command"}`,
   );
+}
+
+async function launch(file: string, options: RunOptions, signal: AbortSignal): Promise<VmStatus> {
+  using steps = showSteps();
+  const onProgress = (text: string): void => steps.tell(inFlags(text));
+  return await createVm(specFrom(file, options), { name: options.name, signal, onProgress });
 }
 
 async function untilEnd(vmId: string, signal: AbortSignal): Promise<void> {

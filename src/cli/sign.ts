@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { signKernel, type SignReport } from "../rvf/index.js";
-import { interruptSignal } from "./interrupt.js";
+import { interruptible } from "./interrupt.js";
 import { readKeyFile } from "./key-file.js";
 import { fields, print, type JsonOption } from "./output.js";
 
@@ -20,7 +20,9 @@ export function addSign(program: Command): void {
     .option("--json", "print JSON")
     .action(async (file: string, options: SignOptions) => {
       const privateKey = await readKeyFile(options.key);
-      const report = await signKernel(file, { privateKey, out: options.output, signal: interruptSignal() });
+      const report = await interruptible((signal) =>
+        signKernel(file, { privateKey, out: options.output, signal }),
+      );
       print(report, options, describe);
     });
 }

@@ -21,6 +21,10 @@ function add(program: Command, name: string, description: string, from: "powerdo
           `${vmId} belongs to the Pulumi stack ${owner.project}/${owner.stack}; its next \`up\` starts it again.`,
         );
       const report = await destroyVm(vmId, { from });
-      print({ vmId, ...report }, options, () => `${vmId}: ${describeShutdown(report)}`);
+      print(
+        { vmId, ...report },
+        options,
+        () => `${vmId}: ${describeShutdown(report)}; its files are removed`,
+      );
     });
 }

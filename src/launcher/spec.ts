@@ -110,7 +110,7 @@ export function conflictsIn({
   if (apiPort === sshPort && sshPort) {
     conflicts.push(
       new MicroVmError("InvalidArgument", `sshPort: ${sshPort} is apiPort already`, {
-        hint: "Choose another, or sshPort: 0 for a free one.",
+        hint: "Choose another, or 0 for a free one.",
         property: "sshPort",
       }),
     );
@@ -119,7 +119,7 @@ export function conflictsIn({
   if (unsafe.length > 0) {
     conflicts.push(
       new MicroVmError("InvalidArgument", `extraArgs: ${unsafe.join("; ")}`, {
-        hint: "Leave it out, or set allowUnsafeArgs: true (--allow-unsafe-args) where it is meant; see docs/security.md.",
+        hint: "Leave it out, or set allowUnsafeArgs where it is meant; see docs/security.md.",
         property: "extraArgs",
       }),
     );

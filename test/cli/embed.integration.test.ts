@@ -5,12 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
-import { inspectRvf } from "../../src/rvf/index.js";
+import { embedKernel, inspectRvf } from "../../src/rvf/index.js";
 import { bzImage, manifest, rvf, vec } from "../rvf/build.js";
+import { untold } from "../support/docs.js";
 import { command, json, microvm, root, start } from "./command.js";
 import { run } from "./in-process.js";
 import { errorIn } from "./outcome.js";
 
+import.meta.jest.setTimeout(120_000);
 const dir = fs.mkdtempSync(join(tmpdir(), "microvm-embed-"));
 afterAll(() => fs.rmSync(dir, { recursive: true }));
 const at = (name: string): string => join(dir, name);
@@ -20,6 +22,7 @@ beforeAll(async () => {
   fs.writeFileSync(at("bzImage"), bzImage());
   fs.writeFileSync(at("long"), bzImage());
   fs.truncateSync(at("long"), 200 * 2 ** 20);
+  await embedKernel(at("db.rvf"), { image: at("long"), out: at("long.rvf") });
 });
 
 test("from a key to a signed kernel", async () => {
@@ -44,13 +47,17 @@ test("from a key to a signed kernel", async () => {
   const words = await microvm(...embed, "-o", at("plain.rvf"));
   expect(words).toMatchObject({ status: 0, stderr: "" });
   expect(words.stdout).toMatch(/^kernel: +bzImage, 2048 bytes, x86_64$/m);
-  expect(await json(...embed, "--key", at("mine.key"), "-o", at("signed.rvf"))).toMatchObject({
+  const embedded = await json(...embed, "--key", at("mine.key"), "-o", at("signed.rvf"));
+  expect(await untold(embedded, "`embed`")).toEqual([]);
+  expect(embedded).toMatchObject({
     out: at("signed.rvf"),
     arch: "x86_64",
     signer: fingerprint,
     warnings: [],
   });
-  expect(await json("sign", at("plain.rvf"), "--key", at("mine.key"), "-o", at("later.rvf"))).toMatchObject({
+  const signed = await json("sign", at("plain.rvf"), "--key", at("mine.key"), "-o", at("later.rvf"));
+  expect(await untold(signed, "`sign`")).toEqual([]);
+  expect(signed).toMatchObject({
     out: at("later.rvf"),
     signer: fingerprint,
   });
@@ -125,17 +132,21 @@ test.each([
   expect(fs.existsSync(at("no"))).toBe(false);
 });
 
-test("Ctrl-C in the middle leaves nothing", async () => {
+test.each([
+  ["embed, Ctrl-C", ["embed", at("db.rvf"), "--image", at("long")], "SIGINT", 130],
+  ["sign, Ctrl-C", ["sign", at("long.rvf"), "--key", at("mine.key")], "SIGINT", 130],
+  ["sign, its terminal closed", ["sign", at("long.rvf"), "--key", at("mine.key")], "SIGHUP", 129],
+] as const)("%s in the middle: nothing is left, and the shell is told", async (_, args, signal, status) => {
   const there = fs.readdirSync(dir).sort();
-  const running = start("embed", at("db.rvf"), "--image", at("long"), "-o", at("no"), "--json");
+  const running = start(...args, "-o", at("no"), "--json");
   const deadline = Date.now() + 60_000;
   while (!fs.readdirSync(dir).some((name) => name.endsWith(".partial"))) {
     if (Date.now() > deadline) throw new Error("It never began to write.");
     await sleep(2);
   }
-  running.kill("SIGINT");
+  running.kill(signal);
   const { exitCode, stderr } = await running;
-  expect(exitCode).toBe(1);
+  expect(exitCode).toBe(status);
   expect(stderr).toContain('"Cancelled"');
   expect(fs.readdirSync(dir).sort()).toEqual(there);
 });

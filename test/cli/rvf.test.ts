@@ -201,6 +201,13 @@ describe("verify", () => {
   });
 });
 
+test.each(["verify", "extract", "dry-run"])("%s: what a missing key is given by is named", async (name) => {
+  const output = name === "extract" ? ["-o", at("no")] : [];
+  const { stderr } = await run(name, at("signed.rvf"), ...output, "--verification", "signed");
+  expect(stderr).toContain("KernelUntrusted: ");
+  if (name !== "verify") expect(stderr).toContain("Name the signer's public key in --trusted-key");
+});
+
 describe("extract", () => {
   test("writes both parts and prints their paths", async () => {
     const out = [at("k"), at("i")];

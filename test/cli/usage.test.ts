@@ -2,6 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inFlags } from "../../src/cli/flags.js";
+import { specKeys } from "../../src/launcher/spec.js";
+import { untold } from "../support/docs.js";
 import { run } from "./in-process.js";
 import { errorIn } from "./outcome.js";
 
@@ -17,7 +20,7 @@ test("help and version are no failure", async () => {
   const help = await run("--help");
   expect(help).toMatchObject({ status: 0, stderr: "" });
   for (const name of [
-    ..."run ls status logs query stop kill check dry-run".split(" "),
+    ..."run ls status logs query stop kill prune check dry-run".split(" "),
     ..."inspect verify extract embed sign keygen".split(" "),
   ])
     expect(help.stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
@@ -31,6 +34,53 @@ test("help and version are no failure", async () => {
       stdout: expect.stringMatching(new RegExp(`^Usage: microvm ${name} \\[options\\] <file>\n`)) as string,
       stderr: "",
     });
+});
+
+test("every subcommand's help ends with examples, whose options it has", async () => {
+  const help = await run("--help");
+  const names = [...help.stdout.matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map((match) => match[1]!);
+  expect(names).toHaveLength(16);
+  for (const name of names) {
+    const { stdout } = await run(name, "--help");
+    const [options, examples] = stdout.split("\nExamples:\n") as [string, string];
+    const lines = examples.split("\n");
+    expect(
+      lines.filter((line) => !line.includes(`microvm ${name} `) && line !== `  microvm ${name}`),
+    ).toEqual([]);
+    for (const [, option] of examples
+      .split(/ [|#] .*$/m)
+      .join("")
+      .matchAll(/ (--?[a-z-]+)/g))
+      expect(options).toMatch(new RegExp(`^  .*${option!}\\b.*  `, "m"));
+  }
+});
+
+test("what the launcher calls by its inputs' names is told by its option", async () => {
+  const { stdout } = await run("run", "--help");
+  for (const input of specKeys) {
+    const option = inFlags(`Set ${input}.`).slice(4, -1);
+    if (["enableKvm", "verification"].includes(input)) expect(option).toBe(input);
+    else
+      expect(stdout).toMatch(
+        option === "FILE" ? /<file>/ : new RegExp(`^  .*${option} <|^  ${option}  `, "m"),
+      );
+  }
+  expect(inFlags("extraArgs.0: -S")).toBe("--extra-args: -S");
+  const others = "/memoryMb/vcpus --vcpus boundApiPort apiPorts --x-vcpus";
+  expect(inFlags(others)).toBe(others);
+});
+
+test("no command leaves a listener on this process's signals", async () => {
+  const listeners = () => ["SIGINT", "SIGTERM", "SIGHUP"].map((name) => process.listenerCount(name));
+  const before = listeners();
+  await run("run", "/no/such.rvf");
+  await run("extract", "/no/such.rvf", "-o", join(dir, "kernel"));
+  expect(listeners()).toEqual(before);
+});
+
+test("docs/command.md tells of what keygen prints", async () => {
+  const { stdout } = await run("keygen", "-o", join(dir, "mine"), "--json");
+  expect(await untold(JSON.parse(stdout) as object, "`keygen`")).toEqual([]);
 });
 
 test("no subcommand: the help, as wrong usage", async () => {
@@ -53,23 +103,25 @@ test.each([
   ["a vector of words", ["query", "db", "--vector", '["a"]'], "must be a JSON array of numbers"],
   ["no vector", ["query", "db"], "required option '-v, --vector <json>' not specified"],
   ["an architecture nobody has", ["check", "--arch", "z80"], "x86_64, aarch64, riscv64"],
-  ["a value out of range", ["run", "x.rvf", "-m", "1"], "memoryMb"],
+  ["a value out of range", ["run", "x.rvf", "-m", "1"], "--memory: "],
   ["a policy nobody has", ["verify", "x.rvf", "--verification", "hard"], "lenient, strict, signed"],
   ["a policy where nothing is demanded", ["inspect", "x.rvf", "--verification", "strict"], "unknown option"],
   ["a key that is missing", ["run", "x.rvf", "--trusted-key", "/no/such.pub"], "there is no such file."],
   ["a key that is a folder", ["verify", "x.rvf", "--trusted-key", "/"], "it is a directory."],
   ["no output", ["extract", "x.rvf"], "required option '-o, --output <file>' not specified"],
+  ["a key without a name", ["keygen", "-o", ""], '--output: "" names no file'],
+  ["a key that is a folder's", ["keygen", "-o", "/no/such/"], '--output: "/no/such/" names no file'],
   ["an argument of the launcher's own", ["run", "x.rvf", "--extra-args=-S"], "-S is up to the launcher"],
   [
     "an argument that undoes the isolation",
     ["dry-run", "x.rvf", "--extra-args=-nic", "--extra-args=user"],
     "-nic user would give the guest a network",
   ],
-  ["a host name to bind to", ["dry-run", "x.rvf", "--bind", "localhost"], "bindAddress"],
+  ["a host name to bind to", ["dry-run", "x.rvf", "--bind", "localhost"], "--bind: "],
   [
     "one port for both",
     ["dry-run", "x.rvf", "--port", "9000", "--ssh-port", "9000"],
-    "9000 is apiPort already",
+    "--ssh-port: 9000 is --port already",
   ],
 ])("wrong usage has status 2: %s", async (_, args, words) => {
   const outcome = await run(...args);

@@ -1,8 +1,9 @@
 /** The command with real VMs. */
 import { stat } from "node:fs/promises";
-import { execa } from "execa";
+import { execa, type ExecaError } from "execa";
 import { listRecords, updateVm, type VmStatus } from "../../src/launcher/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
+import { untold } from "../support/docs.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { eventually } from "../support/wait.js";
@@ -34,6 +35,9 @@ describe("a VM in the background", () => {
       spec: { rvfPath, memoryMb: 160 },
     }));
 
+  test("docs/command.md tells of each of its fields", async () =>
+    expect(await untold(vm, "`run`, `status` and `ls`")).toEqual([]));
+
   test("ls and status show it", async () => {
     const [list, table, words] = await Promise.all([
       json<VmStatus[]>("ls"),
@@ -46,6 +50,11 @@ describe("a VM in the background", () => {
     expect(head).toMatch(/^ID +STATUS +PID +URL +MEMORY +STACK$/);
     expect(row).toMatch(new RegExp(`^${vm.vmId} +running +${vm.pid} +${vm.url} +160 MiB +-$`));
     expect(words.stdout).toMatch(/^status: +running$/m);
+  });
+
+  test("prune leaves it alone", async () => {
+    expect(await json("prune", "--all")).toMatchObject({ kept: [] });
+    expect(await json("status", "shop")).toEqual(vm);
   });
 
   test("query by name and by URL finds the same", async () => {
@@ -81,7 +90,9 @@ describe("a VM in the background", () => {
     const { consoleLog } = await updateVm(vm.vmId, { ...vm.spec, memoryMb: 192 });
     expect(consoleLog).not.toBe(vm.consoleLog);
     await eventually(() => seen.split("Linux version").length === 3);
-    expect(await json("stop", "shop")).toMatchObject({ vmId: vm.vmId, rung: "powerdown" });
+    const report = await json("stop", "shop");
+    expect(report).toMatchObject({ vmId: vm.vmId, rung: "powerdown" });
+    expect(await untold(report, "`stop` and `kill`")).toEqual([]);
     expect(await outcomeOf(follower)).toMatchObject({ status: 0, stderr: "" });
     // The guest's last words, written while it powers down.
     expect(seen).toContain("reboot: Power down");
@@ -111,7 +122,9 @@ test("kill from elsewhere ends a VM in the foreground, which then fails", async 
   const { vmId } = (await listRecords())[0]!;
   expect(await microvm("kill", vmId)).toMatchObject({
     status: 0,
-    stdout: expect.stringMatching(/killed by SIGKILL \(sigkill\) after \d+ ms$/) as string,
+    stdout: expect.stringMatching(
+      /killed by SIGKILL \(sigkill\) after \d+ ms; its files are removed$/,
+    ) as string,
   });
   const outcome = await outcomeOf(running);
   expect(outcome.status).toBe(1);
@@ -120,12 +133,15 @@ test("kill from elsewhere ends a VM in the foreground, which then fails", async 
   expect(await leftovers([vmId])).toEqual([]);
 });
 
-test.each(["SIGINT", "SIGTERM"] as const)("%s during the boot leaves nothing", async (signal) => {
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("%s during the boot leaves nothing", async (signal, status) => {
   const running = start("run", rvfPath, "-p", "0", "--json");
   await told(running, "waiting for the guest");
   running.kill(signal);
   const outcome = await outcomeOf(running);
-  expect(outcome).toMatchObject({ status: 1, stdout: "" });
+  expect(outcome).toMatchObject({ status, stdout: "" });
   expect(errorIn(outcome)).toMatchObject({ code: "Cancelled" });
   expect(await leftovers()).toEqual([]);
 });
@@ -146,12 +162,31 @@ test("dry-run shows the command and starts nothing", async () => {
   const [words, plan] = await Promise.all([microvm(...args), json<{ argv: string[] }>(...args)]);
   expect(plan).toMatchObject({ accelerator: "tcg", vcpus: 1, memoryMb: 128, apiPort: 9000 });
   expect(plan.argv.slice(-2)).toEqual(["-d", "int"]);
+  expect(await untold(plan, "`dry-run`")).toEqual([]);
   // The first line can be pasted into a shell as it is.
   const { stdout } = await shell(`printf '%s\\n' ${words.stdout.split("\n")[0]}`);
   expect(stdout.split("\n")).toEqual(plan.argv);
   for (const line of ["KVM: +no \\(TCG\\)", "Memory: +128 MiB", "vCPUs: +1", "API port: +9000"])
     expect(words.stdout).toMatch(new RegExp(`^${line}$`, "m"));
   expect(await leftovers()).toEqual([]);
+});
+
+test.each([
+  ["ls", "Io: standard output cannot be written: ENOSPC"],
+  ["ls --json", '{"error":{"code":"Io","message":"standard output cannot be written: ENOSPC'],
+  ["--version", "Io: standard output cannot be written: ENOSPC"],
+  ["status nobody", "VmNotFound: there is no VM nobody"],
+])("%s on a full disk fails in words", async (args, words) => {
+  const outcome = await shell(`$microvm ${args} >/dev/full`).catch((error: ExecaError) => error);
+  expect(outcome).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(`^${words}`) as string });
+  expect(outcome.stderr).not.toContain("    at ");
+});
+
+test("on a terminal a failure's code is red, unless NO_COLOR says otherwise", async () => {
+  const onTerminal = async (setting: string) =>
+    (await shell(`script -qec "${setting} $microvm status nobody" /dev/null || true`)).stdout;
+  expect(await onTerminal("")).toContain("\u001B[31mVmNotFound\u001B[39m: there is no VM nobody");
+  expect(await onTerminal("NO_COLOR=1")).toMatch(/^VmNotFound: there is no VM nobody/);
 });
 
 test("check tells what this host has", async () => {

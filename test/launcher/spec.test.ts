@@ -133,7 +133,7 @@ describe("inputs that are wrong together", () => {
         code: "InvalidArgument",
         property: "extraArgs",
         message: "extraArgs: -netdev user,id=n1 would give the guest a network besides its restricted one",
-        hint: expect.stringContaining("allowUnsafeArgs: true") as string,
+        hint: expect.stringContaining("set allowUnsafeArgs") as string,
       }) as Error,
     );
     const spec = { rvfPath: "/a", extraArgs: opening, allowUnsafeArgs: true };

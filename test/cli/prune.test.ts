@@ -1,0 +1,56 @@
+/** `microvm prune` as a user sees it. What it removes and why is the launcher's to test. */
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { PruneReport } from "../../src/launcher/index.js";
+import { vmDir, writeRecord } from "../../src/launcher/record.js";
+import { parseSpec } from "../../src/launcher/spec.js";
+import { vmsDir } from "../../src/paths.js";
+import { untold } from "../support/docs.js";
+import { run } from "./in-process.js";
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "microvm-cli-"));
+  process.env["MICROVM_STATE_DIR"] = dir;
+  await mkdir(vmDir("nameless"), { recursive: true });
+  await writeRecord({
+    format: 2,
+    vmId: "owned",
+    name: "db",
+    owner: { project: "p", stack: "s", resource: "db" },
+    createdAt: new Date().toISOString(),
+    phase: "creating",
+    spec: parseSpec({ rvfPath: "/db.rvf" }),
+  });
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+/** Others' sockets in the common temporary folder are none of this test's. */
+const own = (text: string): string[] => text.split("\n").filter((line) => !line.includes("sockets of a VM"));
+const left =
+  "left owned: its launch was interrupted; it belongs to the Pulumi stack p/s. `pulumi up` starts it again, " +
+  "`pulumi destroy` removes it; `microvm prune --all` removes it here alone.";
+
+test("a dry run, the removal, and that of Pulumi's too, in words", async () => {
+  const dry = await run("prune", "--dry-run");
+  expect(dry).toMatchObject({ status: 0, stderr: "" });
+  expect(own(dry.stdout)).toEqual(["would remove nameless: a folder without a record", left]);
+  expect(own((await run("prune")).stdout)).toEqual(["removed nameless: a folder without a record", left]);
+  expect(await readdir(vmsDir())).toEqual(["owned"]);
+});
+
+test("as JSON, and when there is nothing", async () => {
+  const { status, stdout, stderr } = await run("prune", "--all", "--json");
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  const report = JSON.parse(stdout) as PruneReport;
+  expect(await untold(report, "`prune`")).toEqual([]);
+  const { removed, kept } = report;
+  expect(kept).toEqual([]);
+  expect(removed).toContainEqual({
+    vmId: "owned",
+    path: vmDir("owned"),
+    what: "its launch was interrupted",
+  });
+  expect([["nothing to remove"], []]).toContainEqual(own((await run("prune")).stdout));
+});
