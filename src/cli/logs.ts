@@ -1,7 +1,6 @@
-import { open, type FileHandle } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { findRecord, isUp, statusOfRecord, type VmRecord } from "../launcher/index.js";
+import { ConsoleLog, findRecord, isUp, statusOfRecord, type VmRecord } from "../launcher/index.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
 /** `microvm logs ID`: the guest's console, with -f until the VM ends. */
@@ -18,25 +17,24 @@ export function addLogs(program: Command): void {
 
 async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> {
   let path: string | undefined;
-  // It stays open, so that its end can be read when the VM and its files have gone meanwhile.
-  let file: FileHandle | undefined;
+  // Its files stay open, so that their ends can be read when the VM and its folder have gone meanwhile.
+  let log: ConsoleLog | undefined;
   try {
     for (let ended = false; !ended;) {
       const record = await recordOf(vmId);
       const status = record && (await statusOfRecord(record));
       ended = record === undefined || (status?.state === "exited" && (await staysReady(record)));
-      await copyRest(file);
-      const next = status && status.consoleLog !== path ? await openIfThere(status.consoleLog) : undefined;
-      if (next) {
-        await file?.close();
-        [file, path] = [next, status?.consoleLog];
-        await copyRest(file);
+      await copyRest(log);
+      if (status && status.consoleLog !== path) {
+        await log?.[Symbol.asyncDispose]();
+        [log, path] = [new ConsoleLog(status.consoleLog), status.consoleLog];
+        await copyRest(log);
       }
       if (!follow) return;
       await sleep(200);
     }
   } finally {
-    await file?.close();
+    await log?.[Symbol.asyncDispose]();
   }
 }
 
@@ -58,22 +56,9 @@ async function recordOf(vmId: string): Promise<VmRecord | undefined> {
   }
 }
 
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** Copies what nobody has read of the file yet to stdout. */
-async function copyRest(file: FileHandle | undefined): Promise<void> {
-  for (;;) {
-    const { buffer, bytesRead } = (await file?.read()) ?? { bytesRead: 0 };
-    if (!buffer || bytesRead === 0) return;
-    await write(buffer.subarray(0, bytesRead));
-  }
+/** Copies what nobody has read of the console yet to stdout. */
+async function copyRest(log: ConsoleLog | undefined): Promise<void> {
+  for await (const bytes of log?.rest() ?? []) await write(bytes);
 }
 
 /** Waits until the reader has taken it; ends the command when there is none any more, as with `head`. */

@@ -1,24 +1,34 @@
 /** What a guest and its QEMU said, made fit for an error message. */
 import { open, stat } from "node:fs/promises";
 import { stripVTControlCharacters } from "node:util";
+import { formerConsole } from "./keeper.js";
 
-/** The last lines of a text file that may be large, without control sequences; "" when there is none. */
+/** What an error shows of a text at most. */
+const tailBytes = 8192;
+
+/** The last lines of a text that may be large, or of a console in its two files, without control sequences; "" when there is none. */
 export async function tailLines(path: string, lines = 15): Promise<string> {
-  const maxBytes = 8192;
+  const current = await tail(path, tailBytes);
+  // It is short when another has just been moved away.
+  const former = await tail(formerConsole(path), tailBytes - current.length);
+  return printable(Buffer.concat([former, current]).toString("utf8"))
+    .split("\n")
+    .slice(-lines)
+    .join("\n");
+}
+
+async function tail(path: string, maxBytes: number): Promise<Buffer> {
   let file;
   try {
     file = await open(path, "r");
   } catch {
-    return "";
+    return Buffer.alloc(0);
   }
   try {
     const { size } = await file.stat();
-    const start = Math.max(0, size - maxBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - start), 0, size - start, start);
-    return printable(buffer.toString("utf8", 0, bytesRead))
-      .split("\n")
-      .slice(-lines)
-      .join("\n");
+    const length = Math.min(size, maxBytes);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
@@ -35,10 +45,13 @@ export function printable(text: string): string {
   );
 }
 
-/** Whether the file has any content yet. */
+/** Whether the file, or the console in its two files, has any content yet. */
 export async function hasContent(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (stats) => stats.size > 0,
-    () => false,
+  const sizes = [path, formerConsole(path)].map((one) =>
+    stat(one).then(
+      ({ size }) => size,
+      () => 0,
+    ),
   );
+  return (await Promise.all(sizes)).some((size) => size > 0);
 }

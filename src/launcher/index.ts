@@ -5,6 +5,7 @@
 export { launch, attach, type MicroVmHandle } from "./handle.js";
 export { createVm, updateVm, destroyVm, describeShutdown, type CreateOptions } from "./lifecycle.js";
 export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
+export { ConsoleLog } from "./console-log.js";
 export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";
 export { pruneVms, type KeptLeftover, type PruneOptions, type PruneReport } from "./prune.js";
 export type { Leftover } from "./leftovers.js";

@@ -64,8 +64,8 @@ export function planQemu(input: PlanInput): Plan {
       ...["-smp", String(spec.vcpus), "-m", `${spec.memoryMb}M`],
       ...["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"],
       ...["-name", input.vmId, "-uuid", input.uuid, "-pidfile", files.pidFile],
-      // Console and ready port are files: a pipe or socket that nobody reads blocks the guest.
-      ...["-serial", `file:${files.console}`],
+      // A pipe or socket that nobody reads blocks the guest: the ready port is a file, and the keeper empties this pipe.
+      ...["-serial", `file:${files.consolePipe}`],
       ...["-kernel", kernel.kernelPath],
       ...(kernel.initramfsPath === undefined ? [] : ["-initrd", kernel.initramfsPath]),
       ...["-append", cmdline],

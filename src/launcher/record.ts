@@ -95,6 +95,7 @@ export function generationFiles(vmId: string, number: number) {
     dir,
     pidFile: join(dir, "qemu.pid"),
     console: join(dir, "console.log"),
+    consolePipe: join(dir, "console.pipe"),
     stderr: join(dir, "qemu.stderr"),
     exitStatus: join(dir, "exit-status"),
     ready: join(dir, "ready"),

@@ -1,18 +1,16 @@
 /** Starts QEMU so that it outlives us: a session of its own, files for its output, a shell above it for its status. */
-import { lstat, mkdir, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa } from "execa";
+import { execa, type ResultPromise } from "execa";
 import { SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError } from "../errors.js";
 import { evidenceOf, readEnding } from "./ending.js";
+import { keeper } from "./keeper.js";
 import { portInUse } from "./ports.js";
 import { findVmProcess, type VmProcess } from "./process.js";
 import type { GenerationFiles } from "./record.js";
-
-/** The shell stays above QEMU and writes its exit status ($0), whoever else is gone by then. Its files are for this user alone. */
-const keeper = 'umask 077; exec >>"$1" 2>&1; shift; "$@"; echo $? >"$0"';
 
 /** What QEMU may see of our environment: it runs for long and its environment can be read. */
 const inherited = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"];
@@ -38,7 +36,8 @@ export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
   await privateFolder(files.dir);
   await privateFolder(dirname(qmpSocket));
   await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 });
-  const shell = execa("/bin/sh", ["-c", keeper, files.exitStatus, files.stderr, ...argv], {
+  const { exitStatus, stderr, console, consolePipe, pidFile } = files;
+  const shell = execa("/bin/sh", ["-c", keeper, exitStatus, stderr, console, consolePipe, pidFile, ...argv], {
     detached: true,
     cleanup: false,
     reject: false,
@@ -52,7 +51,7 @@ export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
   if (shell.pid === undefined)
     throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
   // Not cut short by the signal: QEMU must be found before it can be stopped, and comes up in a moment.
-  return await waitForMonitor(options);
+  return await waitForMonitor(options, shell);
 }
 
 /** Makes a folder for this user alone. In a shared place somebody else may have made it first, and would own what is in it. */
@@ -66,9 +65,13 @@ async function privateFolder(path: string): Promise<void> {
   }
 }
 
-async function waitForMonitor({ files, uuid, controlSocket, deadline }: SpawnOptions): Promise<VmProcess> {
+async function waitForMonitor(
+  { files, uuid, controlSocket, deadline }: SpawnOptions,
+  shell: Pick<ResultPromise, "exitCode" | "signalCode">,
+): Promise<VmProcess> {
   for (;;) {
-    if (await exists(files.exitStatus)) throw await startFailure(files);
+    // Not by the exit status in its file, which the shell cannot write to a full disk.
+    if (shell.exitCode !== null || shell.signalCode !== null) throw await startFailure(files);
     const vm = (await listens(controlSocket)) ? await findVmProcess({ uuid }, files.pidFile) : undefined;
     if (vm !== undefined) return vm;
     if (performance.now() >= deadline) {
@@ -103,11 +106,4 @@ async function listens(socket: string): Promise<boolean> {
       done(true);
     }).once("error", () => done(false));
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }

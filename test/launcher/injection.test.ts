@@ -123,7 +123,7 @@ describe.each(nasty)("%j", (text) => {
       expect(argv).toHaveLength(argvOf({}).length);
       expect(valueOf(argv, "-pidfile")).toBe(files.pidFile);
       // This one takes commas as they are.
-      expect(valueOf(argv, "-serial")).toBe(`file:${files.console}`);
+      expect(valueOf(argv, "-serial")).toBe(`file:${files.consolePipe}`);
       const doubled = (path: string) => path.replaceAll(",", ",,");
       expect(valueOf(argv, "-chardev")).toBe(`file,id=ready,path=${doubled(files.ready)}`);
       const monitors = [controlSocket, qmpSocket].map((path) => `unix:${doubled(path)},server=on,wait=off`);

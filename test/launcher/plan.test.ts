@@ -8,6 +8,7 @@ const files = {
   dir: "/s/1",
   pidFile: "/s/1/qemu.pid",
   console: "/s/1/console.log",
+  consolePipe: "/s/1/console.pipe",
   stderr: "/s/1/qemu.stderr",
   exitStatus: "/s/1/exit-status",
   ready: "/s/1/ready",
@@ -54,7 +55,7 @@ const underTcg = [
   "-name db-0000abcd",
   `-uuid ${uuid}`,
   "-pidfile /s/1/qemu.pid",
-  "-serial file:/s/1/console.log",
+  "-serial file:/s/1/console.pipe",
   "-kernel /c/kernel",
   `-append ${cmdline} tsc_early_khz=2596138 rvf.port=8080 microvm.nonce=n0`,
   '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
@@ -158,7 +159,7 @@ test("a comma in a path injects nothing", () => {
   const { argv } = planQemu({
     ...input,
     spec: { ...spec, rvfPath: '/d,x/a "b".rvf' },
-    files: { ...files, ready: "/s,1/ready", console: "/s,1/console.log", pidFile: "/s,1/qemu.pid" },
+    files: { ...files, ready: "/s,1/ready", consolePipe: "/s,1/console.pipe", pidFile: "/s,1/qemu.pid" },
     qmpSocket: "/s,1/qmp.sock",
     controlSocket: "/s,1/control.sock",
   });
@@ -167,7 +168,7 @@ test("a comma in a path injects nothing", () => {
   // -serial and -pidfile take commas as they are.
   expect(argv.filter((word) => word.includes("/s,"))).toEqual([
     "/s,1/qemu.pid",
-    "file:/s,1/console.log",
+    "file:/s,1/console.pipe",
     "file,id=ready,path=/s,,1/ready",
     "unix:/s,,1/control.sock,server=on,wait=off",
     "unix:/s,,1/qmp.sock,server=on,wait=off",

@@ -1,0 +1,108 @@
+/** The shell above QEMU, with other programs in QEMU's place: they write to the console's pipe and end as they are told. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { consoleFileBytes, formerConsole, keeper } from "../../src/launcher/keeper.js";
+import { processesNaming, processesStaying } from "../../tools/leftovers.js";
+import { eventually } from "../support/wait.js";
+
+let dir: string;
+let at: (name: string) => string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "keeper 'a' "));
+  at = (name) => join(dir, name);
+});
+afterEach(async () => {
+  expect(await processesStaying(dir)).toEqual([]);
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** Starts the keeper over a script, which finds the pipe's path in $0. */
+function keep(script: string, before = ""): ChildProcess {
+  const names = ["exit-status", "qemu.stderr", "console.log", "console.pipe", "qemu.pid"];
+  const program = ["/bin/sh", "-c", script, at("console.pipe")];
+  return spawn("/bin/sh", ["-c", before + keeper, ...names.map(at), ...program], { stdio: "ignore" });
+}
+
+async function ended(process: ChildProcess): Promise<string> {
+  if (process.exitCode === null && process.signalCode === null) await once(process, "exit");
+  return await text("exit-status");
+}
+
+const text = async (name: string): Promise<string> => await readFile(at(name), "utf8");
+
+/** More than both files hold. */
+const flood = 'seq 4000000 >"$0"';
+
+/** Has the script wait until `go` is called. */
+const waiting = 'until test -e "$0.go"; do sleep 0.02; done; ';
+const go = async (): Promise<void> => await writeFile(at("console.pipe.go"), "");
+
+test("the exit status stands beside a complete console, and the pipe goes", async () => {
+  expect(await ended(keep('echo "last words" >"$0"; echo oops >&2; exit 7'))).toBe("7\n");
+  expect(await text("console.log")).toBe("last words\n");
+  expect(await text("qemu.stderr")).toBe("oops\n");
+  expect(existsSync(at("console.pipe"))).toBe(false);
+});
+
+test("one that never opens its console leaves nobody waiting", async () => {
+  expect(await ended(keep("exit 1"))).toBe("1\n");
+  expect(await text("console.log")).toBe("");
+});
+
+test("a console of single bytes is kept whole, and each is there at once", async () => {
+  const keeping = keep(`printf a >"$0"; ${waiting} dd if=/dev/zero bs=1 count=20000 2>/dev/null >"$0"`);
+  await eventually(async () => (await text("console.log").catch(() => "")) === "a");
+  await go();
+  expect(await ended(keeping)).toBe("0\n");
+  expect((await stat(at("console.log"))).size).toBe(20_001);
+});
+
+test("of a flood two files of bounded size are kept, to the last line and without a gap", async () => {
+  expect(await ended(keep(flood))).toBe("0\n");
+  const [former, current] = [await text(formerConsole("console.log")), await text("console.log")];
+  expect(former.length).toBeGreaterThanOrEqual(consoleFileBytes);
+  expect(former.length).toBeLessThan(2 * consoleFileBytes);
+  expect(current.length).toBeLessThan(2 * consoleFileBytes);
+  const lines = (former + current).split("\n").slice(1, -1).map(Number);
+  expect(lines.at(-1)).toBe(4_000_000);
+  expect(lines.findIndex((line, index) => index > 0 && line !== lines[index - 1]! + 1)).toBe(-1);
+});
+
+test("what the disk does not take is swallowed, and the program comes to its end", async () => {
+  // No file may become larger than one block of 512 bytes.
+  expect(await ended(keep(`${flood}; exit 3`, "ulimit -f 1\n"))).toBe("3\n");
+  expect((await stat(at("console.log"))).size).toBe(512);
+});
+
+test("a folder that was removed keeps no program from its end", async () => {
+  const keeping = keep(`exec >"$0"; until test ! -e "$0"; do sleep 0.02; done; seq 4000000`);
+  await eventually(() => existsSync(at("console.log")));
+  await rm(dir, { recursive: true });
+  await once(keeping, "exit");
+  expect(existsSync(dir)).toBe(false);
+});
+
+test("when the keeper is killed, the console is read to its end", async () => {
+  const keeping = keep(`exec >"$0"; echo first; ${waiting} echo last`);
+  await eventually(async () => (await text("console.log").catch(() => "")) !== "");
+  keeping.kill("SIGKILL");
+  await once(keeping, "exit");
+  await go();
+  await eventually(async () => (await text("console.log")) === "first\nlast\n");
+});
+
+test("when the reader is killed, the program does not stand still", async () => {
+  const keeping = keep(`${waiting} ${flood}; exit 3`);
+  await eventually(() => existsSync(at("console.log")));
+  const argv = await readFile(`/proc/${keeping.pid}/cmdline`);
+  for (const pid of await processesNaming(dir)) {
+    const same = argv.equals(await readFile(`/proc/${pid}/cmdline`));
+    if (same && pid !== keeping.pid) process.kill(pid, "SIGKILL");
+  }
+  await go();
+  expect(await ended(keeping)).toBe("3\n");
+});
