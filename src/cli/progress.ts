@@ -30,8 +30,8 @@ function onTerminal(screen: Screen): Steps {
   const draw = (): void => {
     if (!current) return;
     const time = seconds(current.since);
-    // A line that wraps could not be drawn over.
-    const room = (screen.columns ?? 80) - time.length - 1;
+    // A line that wraps could not be drawn over. A terminal that does not know its width says 0.
+    const room = (screen.columns || 80) - time.length - 1;
     screen.write(`${fresh}${current.text.slice(0, room)}${painted(screen, "dim", time)}`);
   };
   const finish = (): void => {
