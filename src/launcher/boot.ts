@@ -14,7 +14,14 @@ import { apiUrl, assertPortFree, isPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
 import { hostBootId, waitGone } from "./process.js";
 import { race, waitReady } from "./ready.js";
-import { generationFiles, socketPaths, writeRecord, type Generation, type VmRecord } from "./record.js";
+import {
+  generationFiles,
+  removeStale,
+  socketPaths,
+  writeRecord,
+  type Generation,
+  type VmRecord,
+} from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
 import { hang, silence, type Lifeless } from "./sign-of-life.js";
 import { spawnQemu, startFailure } from "./spawn.js";
@@ -157,6 +164,7 @@ async function prepareGeneration(
   await rm(attempt.generation.controlSocket, { force: true });
   await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
   await writeRecord(attempt);
+  await removeStale(attempt);
   return attempt;
 }
 

@@ -39,14 +39,16 @@ export async function boundPorts(
 }
 
 /**
- * Opens what is missing of the wanted ports, and returns them with a way to close the others, for when the new ones are written
- * down. Connections through a port that is closed stay open. It goes by what QEMU forwards just now, so that a change which was cut short, or
- * a forward removed by hand, is mended by the next. Throws PortInUse as it was before.
+ * Opens what is missing of the wanted ports, has them written down, and closes the others: whoever reads what is written finds ports
+ * that are open. Connections through a port that is closed stay open. It goes by what QEMU forwards just now, so that a change which was cut short, or
+ * a forward removed by hand, is mended by the next. Returns whether anything had to change. Throws PortInUse, or what
+ * `writeDown` throws, as it was before.
  */
-export async function openPorts(
+export async function changePorts(
   monitor: QmpConnection,
   reach: Reach,
-): Promise<{ bound: BoundPorts; closeOthers: () => Promise<void> }> {
+  writeDown: (bound: BoundPorts) => Promise<void>,
+): Promise<boolean> {
   const present = await hostForwards(monitor);
   const wanted = wantedForwards(reach, present);
   const served = wanted.map((want) => present.find((forward) => isSame(forward, want)));
@@ -72,22 +74,19 @@ export async function openPorts(
       const now = await hostForwards(monitor);
       added.push(now.find((one) => ![...present, ...added].some((known) => isSame(one, known)))!);
     }
+    const portOf = (guestPort: number) =>
+      [...served, ...added].find((forward) => forward?.guestPort === guestPort)?.hostPort;
+    await writeDown({
+      boundApiPort: portOf(reach.guestApiPort)!,
+      boundSshPort: reach.sshPort === undefined ? undefined : portOf(SSH_PORT),
+    });
   } catch (error) {
     for (const forward of added) await remove(forward);
     for (const forward of inTheWay) await add(forward);
     throw error;
   }
-  const portOf = (guestPort: number) =>
-    [...served, ...added].find((forward) => forward?.guestPort === guestPort)?.hostPort;
-  return {
-    bound: {
-      boundApiPort: portOf(reach.guestApiPort)!,
-      boundSshPort: reach.sshPort === undefined ? undefined : portOf(SSH_PORT),
-    },
-    closeOthers: async () => {
-      for (const forward of others) if (!isInTheWay(forward)) await remove(forward);
-    },
-  };
+  for (const forward of others) if (!isInTheWay(forward)) await remove(forward);
+  return missing.length > 0 || others.length > 0;
 }
 
 type Wanted = HostForward & { property: "apiPort" | "sshPort" };

@@ -1,9 +1,9 @@
 /** Looks for what VMs that are over have left on this host. It changes nothing; `prune.ts` does. */
 import { lstat, readFile, readdir, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
-import { findVmProcess } from "./process.js";
+import { findVmProcess, vmProcessesBelow } from "./process.js";
 import {
   generationFiles,
   isVmId,
@@ -68,10 +68,10 @@ async function withoutRecord(vmId: string, what: string): Promise<Finding> {
   const leftover = { vmId, path: vmDir(vmId), what };
   const pid = await processNaming(leftover.path);
   if (pid === undefined) return { leftover, remove: () => removeUnrecorded(vmId) };
-  return { leftover, hint: `Process ${pid} may be this VM: end it by \`kill ${pid}\`, then prune again.` };
+  return { leftover, hint: `Process ${pid} may be this VM: \`microvm kill ${vmId}\` ends and removes it.` };
 }
 
-async function removeUnrecorded(vmId: string): Promise<void> {
+export async function removeUnrecorded(vmId: string): Promise<void> {
   await rm(shortSocketDir(vmId), { recursive: true, force: true });
   await removeVmDir(vmId);
 }
@@ -82,6 +82,16 @@ async function halfWritten(vmId: string): Promise<Finding[]> {
   return names
     .filter((name) => /^record\.json\.\d+$/.test(name))
     .map((name) => removable({ vmId, path: join(vmDir(vmId), name), what: "a half-written record" }));
+}
+
+/** QEMUs whose VM's folder was removed under them. */
+export async function folderless(folders: readonly string[]): Promise<Finding[]> {
+  return (await vmProcessesBelow(vmsDir())).flatMap(({ pid, pidFile }) => {
+    const [vmId = ""] = relative(vmsDir(), pidFile).split("/");
+    if (folders.includes(vmId)) return [];
+    const what = `process ${pid} runs, and its files were removed`;
+    return [{ leftover: { vmId, path: vmDir(vmId), what }, hint: `\`microvm kill ${vmId}\` ends it.` }];
+  });
 }
 
 /** Folders that had begun to be removed. */

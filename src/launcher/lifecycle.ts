@@ -3,15 +3,15 @@
  * evidence, never from the memory of a process.
  */
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
 import { boot, type BootOptions, type Progress } from "./boot.js";
 import { readEnding } from "./ending.js";
-import { openPorts } from "./forwards.js";
+import { changePorts } from "./forwards.js";
 import { exposuresOf } from "./exposure.js";
 import { contentFingerprint } from "./fingerprint.js";
+import { removeUnrecorded } from "./leftovers.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { assertPortFree } from "./ports.js";
@@ -28,7 +28,12 @@ import {
   type Owner,
   type VmRecord,
 } from "./record.js";
-import { shutdownProcess, type ShutdownOptions, type ShutdownReport } from "./shutdown.js";
+import {
+  shutdownProcess,
+  shutdownUnrecorded,
+  type ShutdownOptions,
+  type ShutdownReport,
+} from "./shutdown.js";
 import { parseSpec, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 import { isUp, statusOfRecord, type VmStatus } from "./status.js";
 
@@ -54,6 +59,7 @@ async function launchNew(
   vmId: string,
   what: Pick<VmRecord, "name" | "owner" | "spec">,
   options: CreateOptions,
+  clear?: () => Promise<unknown>,
 ): Promise<VmStatus> {
   const record: VmRecord = {
     format: 2,
@@ -67,6 +73,7 @@ async function launchNew(
     const launchLocked = async () => {
       if (await readRecord(vmId))
         throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
+      await clear?.();
       try {
         return await statusOfRecord(await boot(record, preparation, options));
       } catch (error) {
@@ -112,7 +119,9 @@ export async function updateVm(
   const old = await readRecord(vmId);
   if (old === undefined) {
     const { owner = null, name = vmId } = options;
-    return await launchNew(vmId, { name: checkedName(name), owner, spec }, options);
+    const what = { name: checkedName(name), owner, spec };
+    // Its files may have been removed under a VM that runs.
+    return await launchNew(vmId, what, options, () => shutdownUnrecorded(vmId));
   }
   try {
     return await withVmLock(vmId, () => updateLocked(vmId, spec, options), { signal: options.signal });
@@ -127,26 +136,23 @@ async function updateLocked(vmId: string, spec: VmSpec, options: CreateOptions):
     throw new MicroVmError("VmNotFound", `${vmId} was removed by another process meanwhile`);
   const { owner = old.owner, name = old.name } = options;
   const next: VmRecord = { ...old, owner, name: checkedName(name), spec };
-  const up = isUp(await statusOfRecord(old)) && (await hasSameContent(old));
+  const status = await statusOfRecord(old);
+  const up = isUp(status) && (await hasSameContent(old));
   const changed = up ? changedKeys(withDefaults(old.spec), spec) : [];
-  if (up && changed.every((key) => withoutEffect.has(key))) {
-    await writeRecord(next);
-    return await statusOfRecord(next);
-  }
-  if (
-    up &&
-    changed.every((key) => withoutEffect.has(key) || portKeys.has(key)) &&
-    old.generation?.guestApiPort
-  ) {
-    return await statusOfRecord(await movePorts(next, old.generation, options));
+  const moves = changed.some((key) => portKeys.has(key));
+  if (up && changed.every((key) => withoutEffect.has(key) || portKeys.has(key))) {
+    // Also where nothing moves: an earlier change may have been cut short before it closed what it had to.
+    if (old.generation?.guestApiPort && (moves || status.state === "running"))
+      return await statusOfRecord(await movePorts(next, old.generation, options));
+    if (!moves) {
+      await writeRecord(next);
+      return await statusOfRecord(next);
+    }
   }
   const preparation = await prepared(spec, options);
-  await assertNewPortsFree(spec, old);
+  await assertNewPortsFree(spec, status.pid === 0 ? undefined : old.generation);
   await stopGeneration(old, options);
-  const ready = await boot(next, preparation, options);
-  if (old.generation)
-    await rm(generationFiles(vmId, old.generation.number).dir, { recursive: true, force: true });
-  return await statusOfRecord(ready);
+  return await statusOfRecord(await boot(next, preparation, options));
 }
 
 const changedKeys = (old: Partial<VmSpec>, spec: VmSpec): (keyof VmSpec)[] =>
@@ -173,24 +179,23 @@ async function movePorts(
   for (const warning of exposuresOf(next.spec)) onProgress?.(`warning: ${warning}`);
   await using monitor = await connectMonitor(generation, {});
   const start = performance.now();
-  const { bound, closeOthers } = await openPorts(monitor, { ...next.spec, guestApiPort });
+  let moved = next;
+  const isChanged = await changePorts(monitor, { ...next.spec, guestApiPort }, async (bound) => {
+    moved = { ...next, generation: { ...generation, ...bound } };
+    await writeRecord(moved);
+  });
   const millis = (performance.now() - start).toFixed(1);
-  const moved: VmRecord = { ...next, generation: { ...generation, ...bound } };
-  // Before the others close: whoever reads the record finds ports that are open.
-  await writeRecord(moved);
-  await closeOthers();
-  onProgress?.(`ports changed on the running VM in ${millis} ms`);
+  if (isChanged) onProgress?.(`ports changed on the running VM in ${millis} ms`);
   return moved;
 }
 
 const hasSameContent = async ({ spec, generation }: VmRecord): Promise<boolean> =>
   generation?.contentFingerprint === (await contentFingerprint(spec));
 
-/** Before the VM that runs is stopped for one that could not start. */
-async function assertNewPortsFree(spec: VmSpec, { generation }: VmRecord): Promise<void> {
-  if (spec.apiPort !== generation?.boundApiPort)
-    await assertPortFree(spec.apiPort, "apiPort", spec.bindAddress);
-  if (spec.sshPort !== undefined && spec.sshPort !== generation?.boundSshPort)
+/** Before the VM that runs, and has its ports, is stopped for one that could not start. */
+async function assertNewPortsFree(spec: VmSpec, runs: Generation | undefined): Promise<void> {
+  if (spec.apiPort !== runs?.boundApiPort) await assertPortFree(spec.apiPort, "apiPort", spec.bindAddress);
+  if (spec.sshPort !== undefined && spec.sshPort !== runs?.boundSshPort)
     await assertPortFree(spec.sshPort, "sshPort", spec.bindAddress);
 }
 
@@ -203,23 +208,22 @@ async function stopGeneration(record: VmRecord, { onProgress }: Progress): Promi
 }
 
 /**
- * Powers the VM down and removes every trace of it. One that is not recorded any more is no error. From `sigkill` it waits for
+ * Powers the VM down and removes every trace of it; one without a readable record is found by its folder's name. One that is not
+ * there any more is no error. From `sigkill` it waits for
  * nobody who is working on the VM.
  */
 export async function destroyVm(
   vmId: string,
   options: ShutdownOptions & Progress = {},
 ): Promise<ShutdownReport> {
-  const record = await readRecord(vmId);
-  if (record === undefined) return { rung: "gone", millis: 0 };
-  const killed = options.from === "sigkill" ? await shutdownProcess(record, options) : undefined;
+  const record = await readIntact(vmId);
+  const killed = record && options.from === "sigkill" ? await shutdownProcess(record, options) : undefined;
   const report = await withVmLock(vmId, () => destroyLocked(vmId, options), {
     evenWithout: true,
     signal: options.signal,
   }).catch((error: unknown) => {
-    // Somebody else removed it while we waited.
-    if (error instanceof MicroVmError && error.code === "VmNotFound")
-      return { rung: "gone" as const, millis: 0 };
+    // It has no folder; somebody else may have removed it while we waited.
+    if (error instanceof MicroVmError && error.code === "VmNotFound") return destroyUnrecorded(vmId, options);
     throw error;
   });
   const first = killed && killed.rung !== "gone" ? killed : report;
@@ -228,12 +232,25 @@ export async function destroyVm(
 }
 
 async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
-  const record = await readRecord(vmId);
-  if (record === undefined) return { rung: "gone", millis: 0 };
+  const record = await readIntact(vmId);
+  if (record === undefined) return await destroyUnrecorded(vmId, options);
   // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
   if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" }).catch(() => {});
   const report = await shutdownProcess(record, options);
   await removeRecord(record);
+  return report;
+}
+
+/** Undefined also where the record was damaged: whoever removes the VM needs none. */
+const readIntact = async (vmId: string): Promise<VmRecord | undefined> =>
+  await readRecord(vmId).catch((error: unknown) => {
+    if (error instanceof MicroVmError && error.code === "Io") return undefined;
+    throw error;
+  });
+
+async function destroyUnrecorded(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
+  const report = await shutdownUnrecorded(vmId, options);
+  await removeUnrecorded(vmId);
   return report;
 }
 

@@ -52,10 +52,40 @@ export async function findVmProcess(vm: VmTrace, pidFile: string): Promise<VmPro
     return found?.startTicks === vm.startTicks ? found : undefined;
   }
   const named = Number.parseInt(await readFile(pidFile, "utf8").catch(() => ""), 10);
-  if (named > 0) return vmProcess(named, vm.uuid);
+  const found = named > 0 ? vmProcess(named, vm.uuid) : undefined;
+  return found ?? (await firstOf((pid) => vmProcess(pid, vm.uuid)));
+}
+
+/** The same, when the shell above it may be about to start it: then it is awaited, as long as that shell is there. */
+export async function awaitVmProcess(vm: VmTrace, pidFile: string): Promise<VmProcess | undefined> {
+  for (let tries = 0; ; tries++) {
+    const found = await findVmProcess(vm, pidFile);
+    if (found !== undefined || vm.pid !== undefined || tries >= 200) return found;
+    const shell = await firstOf((pid) => (isShellOf(argumentsOf(pid), vm.uuid) ? pid : undefined));
+    if (shell === undefined) return await findVmProcess(vm, pidFile);
+    await sleep(10);
+  }
+}
+
+/** The QEMUs whose pid files lie below the folder: a VM's, whatever became of its record. */
+export async function vmProcessesBelow(folder: string): Promise<(VmProcess & { pidFile: string })[]> {
+  const found: (VmProcess & { pidFile: string })[] = [];
+  await firstOf((pid) => {
+    const argv = argumentsOf(pid);
+    const valueOf = (option: string): string => argv[argv.indexOf(option) + 1] ?? "";
+    const pidFile = valueOf("-pidfile");
+    const vm = pidFile.startsWith(`${folder}/`) ? vmProcess(pid, valueOf("-uuid")) : undefined;
+    if (vm) found.push({ ...vm, pidFile });
+    return undefined;
+  });
+  return found;
+}
+
+/** Asks about each process of this host until there is an answer. */
+async function firstOf<T>(ask: (pid: number) => T | undefined): Promise<T | undefined> {
   for (const entry of await readdir("/proc")) {
-    const found = /^\d+$/.test(entry) ? vmProcess(Number(entry), vm.uuid) : undefined;
-    if (found) return found;
+    const answer = /^\d+$/.test(entry) ? ask(Number(entry)) : undefined;
+    if (answer !== undefined) return answer;
   }
   return undefined;
 }
@@ -71,6 +101,8 @@ function vmProcess(pid: number, uuid: string): VmProcess | undefined {
 function isVm(argv: string[], uuid: string): boolean {
   return argv[1] !== "-c" && argv[argv.indexOf("-uuid") + 1] === uuid;
 }
+
+const isShellOf = (argv: string[], uuid: string): boolean => argv[1] === "-c" && argv.includes(uuid);
 
 /** A process's arguments; empty for a zombie, a process that is gone, and one of another user, who could pose as a VM. */
 function argumentsOf(pid: number): string[] {

@@ -2,7 +2,14 @@
 import { readdir } from "node:fs/promises";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { vmsDir } from "../paths.js";
-import { leftByRemovals, leftOfVm, staleSocketFolders, type Finding, type Leftover } from "./leftovers.js";
+import {
+  folderless,
+  leftByRemovals,
+  leftOfVm,
+  staleSocketFolders,
+  type Finding,
+  type Leftover,
+} from "./leftovers.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { isVmId } from "./record.js";
 
@@ -38,7 +45,10 @@ export async function pruneVms(options: PruneOptions = {}): Promise<PruneReport>
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   const outcomes = await Promise.all([
     ...folders.filter(isVmId).map((vmId) => pruneVm(vmId, options)),
-    settle([...leftByRemovals(folders), ...(await staleSocketFolders(folders))], options),
+    settle(
+      [...leftByRemovals(folders), ...(await folderless(folders)), ...(await staleSocketFolders(folders))],
+      options,
+    ),
   ]);
   return {
     removed: outcomes.flatMap(({ removed }) => removed),

@@ -173,7 +173,7 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
       "Io",
       `the record of ${vmId} is not one this version understands: ${recordPath(vmId)}`,
       {
-        hint: "It was written by a newer version or damaged. Stop its QEMU by hand, then remove the folder.",
+        hint: `It was written by a newer version or damaged. \`microvm kill ${vmId}\` ends its QEMU and removes its files.`,
         cause,
       },
     );
@@ -219,6 +219,23 @@ export async function removeRecord({ vmId, generation }: VmRecord): Promise<void
   await removeVmDir(vmId);
 }
 
+/**
+ * Removes what former generations and interrupted writers left beside the record and what it names. The caller holds the VM's lock.
+ * What cannot be removed is left to the next relaunch.
+ */
+export async function removeStale({ vmId, generation }: VmRecord): Promise<void> {
+  const number = String(generation?.number);
+  const removeFrom = async (folder: string, isNamed: (name: string) => boolean) => {
+    for (const name of await readdir(folder).catch(() => []))
+      // The shell above QEMU may be writing its last line.
+      if (!isNamed(name)) await rm(join(folder, name), removal).catch(() => {});
+  };
+  await removeFrom(vmDir(vmId), (name) => /^(record\.json|lock\.\d+)$/.test(name) || name === number);
+  await removeFrom(shortSocketDir(vmId), (name) => name.startsWith(`${number}.`));
+}
+
+const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 20 };
+
 /** Where folders go whose removal has begun: no VM's id starts with a dot. */
 export const removedPrefix = ".removed-";
 
@@ -229,7 +246,7 @@ export async function removeVmDir(vmId: string): Promise<void> {
   try {
     await rename(dir, doomed);
     // The shell above QEMU may be writing its last line into the folder.
-    await rm(doomed, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+    await rm(doomed, removal);
   } catch (cause) {
     if (systemErrorCode(cause) === "ENOENT") return;
     throw new MicroVmError("Io", `cannot remove the files of ${vmId}: ${(cause as Error).message}`, {

@@ -2,8 +2,15 @@
 import { quit, systemPowerdown, type QmpConnection } from "../qmp/index.js";
 import { MicroVmError } from "../errors.js";
 import { connectMonitor } from "./monitor.js";
-import { findVmProcess, isStopped, signalVm, waitGone } from "./process.js";
-import { generationFiles, type VmRecord } from "./record.js";
+import {
+  awaitVmProcess,
+  isStopped,
+  signalVm,
+  vmProcessesBelow,
+  waitGone,
+  type VmProcess,
+} from "./process.js";
+import { generationFiles, vmDir, type VmRecord } from "./record.js";
 import { withDefaults } from "./spec.js";
 
 /** How far down the ladder it had to go; `gone` when nothing ran any more. */
@@ -31,10 +38,9 @@ export async function shutdownProcess(
   options: ShutdownOptions = {},
 ): Promise<ShutdownReport> {
   const { generation } = record;
-  const start = performance.now();
-  const report = (rung: Rung): ShutdownReport => ({ rung, millis: Math.round(performance.now() - start) });
+  const report = reporter();
   if (generation === undefined) return report("gone");
-  const vm = await findVmProcess(generation, generationFiles(record.vmId, generation.number).pidFile);
+  const vm = await awaitVmProcess(generation, generationFiles(record.vmId, generation.number).pidFile);
   if (vm === undefined) return report("gone");
 
   const from = options.from ?? "powerdown";
@@ -57,12 +63,48 @@ export async function shutdownProcess(
     } finally {
       await monitor?.close();
     }
-    signalVm(vm, "SIGTERM");
-    if (await ends(deadlines.sigterm)) return report("sigterm");
   }
-  signalVm(vm, "SIGKILL");
-  if (await ends(deadlines.sigkill)) return report("sigkill");
-  throw new MicroVmError("Io", `process ${vm.pid} of ${record.vmId} outlived SIGKILL`, {
+  return report(await signalled(record.vmId, vm, from));
+}
+
+/**
+ * Stops the QEMU of a VM whose record is lost or cannot be understood; nobody knows where its monitor is. None is no error.
+ * Throws Io as above.
+ */
+export async function shutdownUnrecorded(
+  vmId: string,
+  { from }: ShutdownOptions = {},
+): Promise<ShutdownReport> {
+  const report = reporter();
+  let rung: Rung = "gone";
+  for (const vm of await vmProcessesBelow(vmDir(vmId))) {
+    if (from !== "sigkill" && isStopped(vm)) signalVm(vm, "SIGCONT");
+    rung = await signalled(vmId, vm, from);
+  }
+  return report(rung);
+}
+
+/** Measures from now on. */
+function reporter(): (rung: Rung) => ShutdownReport {
+  const start = performance.now();
+  return (rung) => ({ rung, millis: Math.round(performance.now() - start) });
+}
+
+/** The rungs that need no monitor. */
+async function signalled(
+  vmId: string,
+  vm: VmProcess,
+  from: ShutdownOptions["from"],
+): Promise<"sigterm" | "sigkill"> {
+  for (const [rung, signal] of [
+    ["sigterm", "SIGTERM"],
+    ["sigkill", "SIGKILL"],
+  ] as const) {
+    if (from === "sigkill" && rung !== "sigkill") continue;
+    signalVm(vm, signal);
+    if (await waitGone(vm, deadlines[rung])) return rung;
+  }
+  throw new MicroVmError("Io", `process ${vm.pid} of ${vmId} outlived SIGKILL`, {
     hint: "It hangs inside the host's kernel, usually on a disk or network file system that does not answer.",
   });
 }

@@ -183,7 +183,7 @@ test.each<[string, (vmId: string) => Promise<unknown>]>([
   expect(await prune({ all: true })).toMatchObject({
     removed: [{ vmId: "db-12" }],
     kept: [
-      { vmId: "db-1", hint: `Process ${pid} may be this VM: end it by \`kill ${pid}\`, then prune again.` },
+      { vmId: "db-1", hint: `Process ${pid} may be this VM: \`microvm kill db-1\` ends and removes it.` },
     ],
   });
   expect(await there()).toEqual(["db-1"]);
