@@ -1,5 +1,11 @@
 import type { Command } from "commander";
-import { describeShutdown, destroyVm, findRecord } from "../launcher/index.js";
+import {
+  describeShutdown,
+  destroyVm,
+  findRecord,
+  MicroVmError,
+  type ShutdownReport,
+} from "../launcher/index.js";
 import { note, print, type JsonOption } from "./output.js";
 
 /** `microvm stop ID` powers a VM down, `microvm kill ID` ends it at once; both remove what it left. */
@@ -15,16 +21,29 @@ function add(program: Command, name: string, description: string, from: "powerdo
     .argument("<id>", "id or name")
     .option("--json", "print JSON")
     .action(async (id: string, options: JsonOption) => {
-      const { vmId, owner } = await findRecord(id);
+      const record = await findRecord(id).catch((error: unknown) => error as MicroVmError);
+      const { vmId, owner } = record instanceof MicroVmError ? { vmId: id, owner: null } : record;
       if (owner)
         note(
           `${vmId} belongs to the Pulumi stack ${owner.project}/${owner.stack}; its next \`up\` starts it again.`,
         );
-      const report = await destroyVm(vmId, { from });
+      const report =
+        record instanceof MicroVmError ? await endLost(id, from, record) : await destroyVm(vmId, { from });
       print(
         { vmId, ...report },
         options,
         () => `${vmId}: ${describeShutdown(report)}; its files are removed`,
       );
     });
+}
+
+/** One whose record is damaged or lost is found by its id alone; `error` is why there is none. */
+async function endLost(
+  id: string,
+  from: "powerdown" | "sigkill",
+  error: MicroVmError,
+): Promise<ShutdownReport> {
+  const report = await destroyVm(id, { from }).catch(() => undefined);
+  if (report === undefined || (error.code === "VmNotFound" && report.rung === "gone")) throw error;
+  return report;
 }
