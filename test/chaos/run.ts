@@ -10,6 +10,7 @@ import {
   type VmStatus,
 } from "../../src/launcher/index.js";
 import { leaks, untruths, wordsOf } from "./audit.js";
+import { guestFaults } from "./faults/guest.js";
 import { hostFaults } from "./faults/host.js";
 import type { Fault, Way, Wound } from "./faults/fault.js";
 import { launcherFaults } from "./faults/launcher.js";
@@ -22,6 +23,7 @@ import type { World } from "./world.js";
 /** The table. */
 export const faults: readonly Fault[] = [
   ...qemuFaults,
+  ...guestFaults,
   ...launcherFaults,
   ...hostFaults,
   ...recordFaults,

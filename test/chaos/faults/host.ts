@@ -4,10 +4,11 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { destroyVm, updateVm, type VmSpecInput } from "../../../src/launcher/index.js";
+import { destroyVm, isPortFree, updateVm, type VmSpecInput } from "../../../src/launcher/index.js";
 import { readRecord, vmDir, writeRecord } from "../../../src/launcher/record.js";
 import { vmsDir } from "../../../src/paths.js";
 import { freePort } from "../../support/ports.js";
+import { eventually } from "../../support/wait.js";
 import { startLauncher } from "../launcher.js";
 import { processesIn } from "../processes.js";
 import type { World } from "../world.js";
@@ -159,11 +160,15 @@ export const hostFaults: Fault[] = [
   {
     name: "port taken by somebody while the VM is down",
     inflict: (world) =>
-      wounded(world, async ({ pid, boundApiPort }): Promise<Partial<Wound>> => {
+      wounded(world, async ({ vmId, spec, pid, boundApiPort }): Promise<Partial<Wound>> => {
         await killNow(world, pid);
+        // QEMU's last thread closes its ports.
+        await eventually(() => isPortFree(boundApiPort));
         const thief = createServer().listen(boundApiPort, "127.0.0.1");
         await once(thief, "listening");
-        return { heal: async () => await new Promise((done) => thief.close(() => done())), healAfter: true };
+        await endsWith(["PortInUse"], updateVm(vmId, { ...spec, apiPort: boundApiPort }));
+        const heal = async () => await new Promise<void>((done) => thief.close(() => done()));
+        return { spec: { ...spec, apiPort: 0 }, heal, healAfter: true };
       }),
     then: ["exited killed"],
     waysOn: ["relaunch", "change", "destroy"],

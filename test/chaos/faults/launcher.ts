@@ -54,14 +54,15 @@ export const launcherFaults: Fault[] = [
   {
     name: "launcher killed during a power-off",
     inflict: (world) => cutShort(world, ({ vmId }) => ({ does: "shutdown", vmId }), 400),
-    then: ["running", "exited clean"],
+    // Its monitor goes first.
+    then: ["running", "unresponsive", "exited clean"],
     waysOn: ["relaunch", "destroy"],
   },
   {
     name: "launcher killed during a removal",
     weight: 2,
     inflict: (world) => cutShort(world, ({ vmId }) => ({ does: "destroy", vmId }), 400),
-    then: ["running", "exited clean", "none"],
+    then: ["running", "unresponsive", "exited clean", "none"],
     waysOn: ["destroy", "kill", "prune"],
   },
   {

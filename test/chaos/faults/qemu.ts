@@ -88,7 +88,13 @@ export const qemuFaults: Fault[] = [
   },
   {
     name: "QEMU stopped",
-    inflict: (world) => wounded(world, ({ pid }) => void process.kill(pid, "SIGSTOP")),
+    inflict: (world) =>
+      wounded(world, async ({ pid }) => {
+        process.kill(pid, "SIGSTOP");
+        await eventually(
+          async () => (await processesIn(world.dir)).find((one) => one.pid === pid)?.state === "T",
+        );
+      }),
     then: ["paused"],
     waysOn: everyWay,
   },
@@ -164,16 +170,5 @@ export const qemuFaults: Fault[] = [
       }),
     then: ["running"],
     waysOn: everyWay,
-  },
-  {
-    name: "a guest that hears no power button, its launcher killed",
-    inflict: (world) =>
-      launching(world, { rvfPath: world.stuckPath, shutdownTimeoutSeconds: 1 }, async (launcher) => {
-        await eventually(() => launcher.progress.some((line) => line.startsWith("QEMU runs")));
-        launcher.signal("SIGKILL");
-        return await launcher.outcome;
-      }),
-    then: ["creating"],
-    waysOn: ["destroy", "kill"],
   },
 ];

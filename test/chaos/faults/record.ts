@@ -1,18 +1,24 @@
 /** What can happen to a record by hand. */
 import { cp, rm, truncate, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { updateVm } from "../../../src/launcher/index.js";
 import { vmDir } from "../../../src/launcher/record.js";
 import type { World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
-import { wounded } from "./parts.js";
+import { endsWith, wounded } from "./parts.js";
 
 const pathOf = (vmId: string): string => join(vmDir(vmId), "record.json");
 
 const damaged = (name: string, damage: (path: string, world: World) => Promise<void>): Fault => ({
   name: `record ${name}`,
-  inflict: (world) => wounded(world, async ({ vmId }) => await damage(pathOf(vmId), world)),
+  inflict: (world) =>
+    wounded(world, async ({ vmId, spec }) => {
+      await damage(pathOf(vmId), world);
+      // It may be a newer version's, and is not to be written over unasked.
+      await endsWith(["Io"], updateVm(vmId, spec));
+    }),
   then: ["unreadable"],
-  waysOn: ["destroy", "kill", "relaunch"],
+  waysOn: ["destroy", "kill", "prune"],
 });
 
 export const recordFaults: Fault[] = [
@@ -44,7 +50,10 @@ export const recordFaults: Fault[] = [
     inflict: (world) =>
       wounded(world, async ({ vmId }): Promise<Partial<Wound>> => {
         const copy = `${vmId}-copy`;
-        await cp(vmDir(vmId), vmDir(copy), { recursive: true, filter: (path) => !path.endsWith(".sock") });
+        await cp(vmDir(vmId), vmDir(copy), {
+          recursive: true,
+          filter: (path) => !/\.(sock|pipe)$/.test(path),
+        });
         return { heal: async () => await rm(vmDir(copy), { recursive: true }) };
       }),
     then: ["running"],
