@@ -2,85 +2,79 @@
  * `npm run chaos -- [--faults N] [--seed S] [--only TEXT]`: inflicts random faults on real VMs, in as many worlds at once as
  * there are processors (at most 4), and counts what was untrue or left behind.
  */
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import type { Report } from "../test/chaos/run.js";
-import type { ChaosMessage, ChaosOrder } from "../test/chaos/worker.js";
-import { ensureParts, type PartsEnvironment } from "./setup/index.js";
-import { fromRepository } from "./setup/repository.js";
+import { randomFrom } from "../test/chaos/random.js";
+import { anyFault, faults, type Report } from "../test/chaos/run.js";
+import { runFaults } from "../test/chaos/workers.js";
+import { ensureParts } from "./setup/index.js";
 import { main } from "./steps.js";
 
-function orderOf(args: string[]): ChaosOrder {
+function orderOf(args: string[]): { count: number; seed: number; only: string } {
   const options = {
     faults: { type: "string", default: "500" },
-    seed: { type: "string" },
-    only: { type: "string" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    only: { type: "string", default: "" },
   } as const;
   const { values } = parseArgs({ args, options });
-  const numberOf = (name: "faults" | "seed", text: string): number => {
-    if (/^\d{1,9}$/.test(text)) return Number(text);
-    throw new Error(`--${name} takes a whole number, not "${text}".`);
+  const numberOf = (name: "faults" | "seed"): number => {
+    if (/^\d{1,9}$/.test(values[name])) return Number(values[name]);
+    throw new Error(`--${name} takes a whole number, not "${values[name]}".`);
   };
-  const seed = numberOf("seed", values.seed ?? String(Date.now() % 1_000_000));
-  return { seed, count: numberOf("faults", values.faults), only: values.only };
+  if (faults.some(({ name }) => name.includes(values.only)))
+    return { count: numberOf("faults"), seed: numberOf("seed"), only: values.only };
+  throw new Error(
+    `No fault has "${values.only}" in its name. There are:\n${faults.map(({ name }) => name).join("\n")}`,
+  );
 }
 
-/** Runs one world's share in a process of its own. */
-async function runWorker(order: ChaosOrder, env: PartsEnvironment, tell: (report: Report) => void) {
-  const child = fork(fromRepository("test/chaos/worker.ts"), {
-    execArgv: ["--import", "tsx"],
-    env: { ...process.env, ...env },
-  });
-  let failure: string | undefined;
-  child.on("message", (message: ChaosMessage) => {
-    if ("report" in message) tell(message.report);
-    else failure = message.failure;
-  });
-  child.send(order);
-  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
-  if (failure !== undefined || code !== 0) throw new Error(failure ?? `a worker ended (${signal ?? code})`);
+function describe({ fault, seed, way, problems, millis }: Report, number: string): string {
+  return [
+    `${number} ${fault} -> ${way ?? "?"} (${(millis / 1000).toFixed(1)} s)`,
+    ...problems.map((problem) => `  LEAK ${problem}`),
+    ...(problems.length > 0
+      ? [`  Again by: npm run chaos -- --faults 1 --only "${fault}" --seed ${seed}`]
+      : []),
+  ].join("\n");
 }
 
-function describe({ fault, way, problems, millis }: Report, number: number, count: number): string {
-  const line = `${String(number).padStart(String(count).length)}/${count} ${fault} -> ${way ?? "?"} (${(millis / 1000).toFixed(1)} s)`;
-  return [line, ...problems.map((problem) => `  PROBLEM ${problem}`)].join("\n");
-}
+const leaksIn = (reports: Report[]): number =>
+  reports.reduce((sum, { problems }) => sum + problems.length, 0);
 
 function table(reports: Report[]): string {
   const names = [...new Set(reports.map(({ fault }) => fault))].sort();
-  const width = Math.max(...names.map((name) => name.length));
-  return names
-    .map((name) => {
-      const those = reports.filter(({ fault }) => fault === name);
-      const leaks = those.reduce((sum, { problems }) => sum + problems.length, 0);
-      return `${name.padEnd(width)} ${String(those.length).padStart(5)} ${String(leaks).padStart(5)}`;
-    })
-    .join("\n");
+  const width = Math.max(0, ...names.map((name) => name.length));
+  const row = (...[name, ...numbers]: [string, ...unknown[]]): string =>
+    [name.padEnd(width), ...numbers.map((number) => String(number).padStart(6))].join(" ");
+  const rows = names.map((name) => {
+    const those = reports.filter(({ fault }) => fault === name);
+    return row(name, those.length, leaksIn(those));
+  });
+  return [row("fault", "times", "leaks"), ...rows].join("\n");
 }
 
 await main(async () => {
-  const { seed, count, only } = orderOf(process.argv.slice(2));
+  const { count, seed, only } = orderOf(process.argv.slice(2));
   const env = await ensureParts(["qemu", "appliance"]);
-  const workers = Math.min(4, availableParallelism(), count);
-  console.log(`${count} faults in ${workers} worlds with seed ${seed}.`);
-  // The workers are told by the terminal or the task's group, and clear away what they made.
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => {});
+  const worlds = Math.min(4, availableParallelism(), count);
+  console.log(`${count} faults in ${worlds} worlds with seed ${seed}.`);
+  const interrupted = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => interrupted.abort());
+
+  const random = randomFrom(seed);
+  const orders = Array.from({ length: count }, (_, i) => ({
+    fault: anyFault(random, only).name,
+    seed: seed + i,
+  }));
   const reports: Report[] = [];
   const tell = (report: Report): void => {
     reports.push(report);
-    console.log(describe(report, reports.length, count));
+    console.log(describe(report, `${String(reports.length).padStart(String(count).length)}/${count}`));
   };
-  const share = (i: number): number => Math.floor(count / workers) + (i < count % workers ? 1 : 0);
-  const runs = Array.from({ length: workers }, (_, i) =>
-    runWorker({ seed: seed + i, count: share(i), only }, env, tell),
-  );
-  const ends = await Promise.allSettled(runs);
-  const failures = ends.flatMap((end) => (end.status === "rejected" ? [String(end.reason)] : []));
-  const leaks = reports.reduce((sum, { problems }) => sum + problems.length, 0);
-  console.log(`\n${table(reports)}\n`);
-  for (const failure of failures) console.error(failure);
-  console.log(`faults: ${reports.length}, leaks: ${leaks}`);
-  return leaks > 0 || failures.length > 0 || reports.length < count ? 1 : 0;
+  try {
+    await runFaults(orders, { worlds, env, tell, signal: interrupted.signal });
+  } finally {
+    console.log(`\n${table(reports)}\n\nfaults: ${reports.length}\nleaks: ${leaksIn(reports)}`);
+  }
+  return leaksIn(reports) > 0 || reports.length < count ? 1 : 0;
 });

@@ -4,7 +4,8 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { query } from "../../src/client/index.js";
 import { statusOf, type VmStatus } from "../../src/launcher/index.js";
-import { readRecord, vmDir, type VmRecord } from "../../src/launcher/record.js";
+import { readRecord, type VmRecord } from "../../src/launcher/record.js";
+import { vmDir } from "../../src/launcher/vm-folder.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
 import { connectQmp, queryStatus } from "../../src/qmp/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
@@ -64,7 +65,7 @@ async function isRunning(socket: string): Promise<boolean> {
 /** What there is and no record names, once everything that ends has ended. */
 export async function leaks(world: World): Promise<string[]> {
   for (let tries = 0; ; tries++) {
-    const found = [...(await strayProcesses(world)), ...(await strayFiles())];
+    const found = [...(await strayProcesses(world)), ...(await strayFiles()), ...(await partialFiles())];
     if (found.length === 0 || tries >= 30) return found;
     await sleep(100);
   }
@@ -124,10 +125,11 @@ async function strayFiles(): Promise<string[]> {
 }
 
 /** Half-written files in the cache. */
-export async function partialFiles(world: World): Promise<string[]> {
-  const names = await readdir(join(world.dir, "cache"), { recursive: true, withFileTypes: true });
+export async function partialFiles(): Promise<string[]> {
+  const cache = process.env["MICROVM_CACHE_DIR"]!;
+  const entries = await readdir(cache, { recursive: true, withFileTypes: true }).catch(() => []);
   const isWhole = /^[0-9a-f]{64}(\.json)?$/;
-  return names
+  return entries
     .filter((entry) => entry.isFile() && !isWhole.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name));
 }

@@ -18,6 +18,7 @@ import { manyFaults } from "./faults/many.js";
 import { grown } from "./faults/parts.js";
 import { qemuFaults } from "./faults/qemu.js";
 import { recordFaults } from "./faults/record.js";
+import { randomFrom, type Random } from "./random.js";
 import type { World } from "./world.js";
 
 /** The table. */
@@ -32,22 +33,26 @@ export const faults: readonly Fault[] = [
 
 export interface Report {
   fault: string;
+  /** By which chance chose. */
+  seed: number;
   way: Way | undefined;
   /** What was not as it must be: untrue statuses, ways on that led nowhere, things left behind. */
   problems: string[];
   millis: number;
 }
 
-/** One of them, the heavier the more often. */
-export function anyFault({ random }: World): Fault {
-  const total = faults.reduce((sum, { weight = 1 }) => sum + weight, 0);
+/** One of them with this text in its name, the heavier the more often. */
+export function anyFault(random: Random, only = ""): Fault {
+  const chosen = faults.filter(({ name }) => name.includes(only));
+  const total = chosen.reduce((sum, { weight = 1 }) => sum + weight, 0);
   let left = (random.below(1_000_000) / 1_000_000) * total;
-  return faults.find(({ weight = 1 }) => (left -= weight) < 0) ?? faults[0]!;
+  return chosen.find(({ weight = 1 }) => (left -= weight) < 0)!;
 }
 
 /** After a problem the world is emptied, so that the next fault is not blamed for it. */
-export async function inflict(world: World, fault: Fault): Promise<Report> {
+export async function inflict(world: World, fault: Fault, seed: number): Promise<Report> {
   const start = performance.now();
+  world.random = randomFrom(seed);
   const problems: string[] = [];
   let way: Way | undefined;
   try {
@@ -67,7 +72,7 @@ export async function inflict(world: World, fault: Fault): Promise<Report> {
   }
   problems.push(...(await leaks(world)));
   if (problems.length > 0) await world.clear();
-  return { fault: fault.name, way, problems, millis: performance.now() - start };
+  return { fault: fault.name, seed, way, problems, millis: performance.now() - start };
 }
 
 /** Whether the status is true, and one that the fault's row expects. */

@@ -12,6 +12,7 @@ export interface World {
   dir: string;
   /** Whether its disk is one of its own, which takes root. */
   hasDisk: boolean;
+  /** A fault's own: it can be had again by its seed, whatever came before. */
   random: Random;
   rvfPath: string;
   /** Never gets ready, never ends, and hears no power button. */
@@ -30,7 +31,7 @@ export interface World {
 }
 
 /** Points this process's environment at it. Its folder's length lets the sockets of a VM with a short name lie in the VM's folder. */
-export async function openWorld(seed: number): Promise<World> {
+export async function openWorld(): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), "microvm-chaos-"));
   const hasDisk = await execa("mount", ["-t", "tmpfs", "-o", "size=96m,mode=0700", "chaos", dir]).then(
     () => true,
@@ -43,7 +44,7 @@ export async function openWorld(seed: number): Promise<World> {
     await mkdir(join(dir, part), { mode: 0o700 });
   }
   const world: World = {
-    ...{ dir, hasDisk, random: randomFrom(seed), patient: undefined },
+    ...{ dir, hasDisk, random: randomFrom(0), patient: undefined },
     ...{ rvfPath: await sampleRvf(), stuckPath: await stuckRvf() },
     async vm() {
       const now = world.patient === undefined ? undefined : await statusOf(world.patient);
@@ -61,7 +62,8 @@ export async function openWorld(seed: number): Promise<World> {
     },
     async clear() {
       for (const { pid } of await processesIn(dir)) killUnlessGone(pid);
-      for (const part of ["state-of-the-vms/vms", "tmp", "filler"]) await rm(join(dir, part), removal);
+      for (const part of ["state-of-the-vms/vms", "cache", "tmp", "filler"])
+        await rm(join(dir, part), removal);
       await mkdir(process.env["TMPDIR"]!, { mode: 0o700 });
       world.patient = undefined;
     },

@@ -86,9 +86,12 @@ export async function isIntact(path: string, { size, sha256 }: PartDigest): Prom
   }
 }
 
+/** Of an entry, or of what is known of one (write-file-atomic's). */
+const isPartial = (name: string): boolean => name.endsWith(PARTIAL) || /\.json\.\d+$/.test(name);
+
 async function removeAbandoned(cacheDir: string): Promise<void> {
-  const names = await readdir(cacheDir).catch(() => []);
-  for (const name of names.filter((one) => one.endsWith(PARTIAL))) {
+  const names = await readdir(cacheDir, { recursive: true }).catch(() => []);
+  for (const name of names.filter(isPartial)) {
     const path = join(cacheDir, name);
     const stats = await stat(path).catch(() => undefined);
     if (stats && Date.now() - stats.mtimeMs > ABANDONED_MS)

@@ -1,18 +1,43 @@
 /** What can happen to the process that launches, changes or ends a VM, at whatever phase that is. */
+import { rm, utimes } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { destroyVm, updateVm } from "../../../src/launcher/index.js";
+import { destroyVm, pruneVms, updateVm } from "../../../src/launcher/index.js";
 import { freePort } from "../../support/ports.js";
+import { partialFiles } from "../audit.js";
 import { killAfter, startLauncher } from "../launcher.js";
-import type { Fault } from "./fault.js";
+import type { Fault, Wound } from "./fault.js";
 import { cutShort, endsWith, grown, launching, moment, wounded } from "./parts.js";
+
+/** A launcher that dies before it has written the record leaves a folder without one, which has no name to be ended by. */
+async function pruned(wound: Wound): Promise<Wound> {
+  if (wound.vmId === "none") await pruneVms({ all: true });
+  return wound;
+}
 
 export const launcherFaults: Fault[] = [
   {
     name: "launcher killed during a launch",
     weight: 2,
-    inflict: (world) => launching(world, {}, (launcher) => killAfter(launcher, moment(world, 2500))),
+    inflict: async (world) =>
+      await pruned(await launching(world, {}, (launcher) => killAfter(launcher, moment(world, 2500)))),
     then: ["none", "creating", "running"],
     waysOn: ["again", "relaunch", "destroy", "kill", "prune"],
+  },
+  {
+    name: "launcher killed while it fills the cache",
+    inflict: async (world) => {
+      const kernels = join(process.env["MICROVM_CACHE_DIR"]!, "kernels");
+      await rm(kernels, { recursive: true, force: true });
+      const wound = await launching(world, {}, (launcher) => killAfter(launcher, world.random.below(300)));
+      // What somebody may still be writing is left alone for an hour, and cleared away by whoever extracts next.
+      const former = new Date(Date.now() - 2 * 3_600_000);
+      for (const path of await partialFiles()) await utimes(path, former, former);
+      await rm(join(kernels, "known"), { recursive: true, force: true });
+      return await pruned(wound);
+    },
+    then: ["none", "creating"],
+    waysOn: ["again"],
   },
   {
     name: "launcher killed during a relaunch",

@@ -2,7 +2,7 @@
 import { cp, rm, truncate, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { updateVm } from "../../../src/launcher/index.js";
-import { vmDir } from "../../../src/launcher/record.js";
+import { vmDir } from "../../../src/launcher/vm-folder.js";
 import type { World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
 import { endsWith, wounded } from "./parts.js";
