@@ -2,7 +2,7 @@
 import type { Accelerator } from "./cpu.js";
 import { planQemu } from "./plan.js";
 import { prepare } from "./prepare.js";
-import { generationFiles, socketPaths } from "./record.js";
+import { generationFiles, socketPaths } from "./vm-folder.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
 

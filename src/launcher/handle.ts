@@ -1,13 +1,15 @@
 /** A VM as an object: what `launch` and `attach` give. Every call starts from the record and the live VM. */
 import { query, type Neighbour, type QueryOptions } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./boot.js";
-import { createVm, destroyVm, type CreateOptions } from "./lifecycle.js";
+import type { Progress } from "./attempt.js";
+import { createVm, type CreateOptions } from "./create.js";
+import { destroyVm } from "./destroy.js";
 import { withVmLock } from "./lock.js";
 import { apiUrl } from "./ports.js";
 import { findVmProcess, type VmProcess } from "./process.js";
 import { waitReady } from "./ready.js";
-import { findRecord, generationFiles, readRecord, type Generation, type VmRecord } from "./record.js";
+import { findRecord, readRecord, type Generation, type VmRecord } from "./record.js";
+import { generationFiles } from "./vm-folder.js";
 import { shutdownProcess, type ShutdownReport } from "./shutdown.js";
 import type { VmSpecInput } from "./spec.js";
 import { statusOfRecord, type VmStatus } from "./status.js";

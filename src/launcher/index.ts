@@ -3,13 +3,21 @@
  * (`pulumi-microvm/launcher`); the Pulumi provider and the command stand on the same functions.
  */
 export { launch, attach, type MicroVmHandle } from "./handle.js";
-export { createVm, updateVm, destroyVm, describeShutdown, type CreateOptions } from "./lifecycle.js";
+export { createVm, type CreateOptions } from "./create.js";
+export { updateVm } from "./update.js";
+export { destroyVm } from "./destroy.js";
 export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
 export { ConsoleLog } from "./console-log.js";
 export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";
 export { pruneVms, type KeptLeftover, type PruneOptions, type PruneReport } from "./prune.js";
 export type { Leftover } from "./leftovers.js";
-export { checkRequirements, type RequirementsReport } from "./requirements.js";
+export {
+  checkRequirements,
+  describeRequirements,
+  type KvmReport,
+  type Problem,
+  type RequirementsReport,
+} from "./requirements.js";
 export { dryRun, type DryRun } from "./dry-run.js";
 export { architectures, type Arch } from "./arch.js";
 export { findQemu } from "./qemu.js";
@@ -18,8 +26,8 @@ export { contentFingerprint } from "./fingerprint.js";
 export { previewVm, type PreviewOptions } from "./preview.js";
 export { isPortFree } from "./ports.js";
 export { checkInput, conflictsIn, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
-export type { Progress } from "./boot.js";
-export type { ShutdownReport, Rung } from "./shutdown.js";
+export type { Progress } from "./attempt.js";
+export { describeShutdown, type ShutdownReport, type Rung } from "./shutdown.js";
 export {
   embedKernel,
   extractToFiles,

@@ -4,16 +4,8 @@ import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
 import { findVmProcess, vmProcessesBelow } from "./process.js";
-import {
-  generationFiles,
-  isVmId,
-  readRecord,
-  removedPrefix,
-  removeRecord,
-  removeVmDir,
-  vmDir,
-  type VmRecord,
-} from "./record.js";
+import { readRecord, removeRecord, type VmRecord } from "./record.js";
+import { generationFiles, isVmId, removedPrefix, removeVmDir, vmDir } from "./vm-folder.js";
 import { statusOfRecord } from "./status.js";
 
 export interface Leftover {

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { isAlive, processWith, type ProcessIdentity } from "./process.js";
-import { makeVmDir, vmDir } from "./record.js";
+import { makeVmDir, vmDir } from "./vm-folder.js";
 
 const free = "free";
 

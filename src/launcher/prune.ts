@@ -11,7 +11,7 @@ import {
   type Leftover,
 } from "./leftovers.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
-import { isVmId } from "./record.js";
+import { isVmId } from "./vm-folder.js";
 
 export interface PruneOptions {
   /** Also what is left of Pulumi stacks' VMs. Default false: their next `up` relaunches or removes them. */

@@ -12,7 +12,7 @@ import { changesIn } from "./changes.js";
 import { hasContent } from "./console.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { isAlive, type ProcessIdentity } from "./process.js";
-import type { GenerationFiles } from "./record.js";
+import type { GenerationFiles } from "./vm-folder.js";
 
 export interface ReadyWatch {
   files: GenerationFiles;
@@ -110,16 +110,19 @@ async function death(watch: ReadyWatch): Promise<MicroVmError> {
 /** How far a launch can come, in this order; a guest without our init skips the ready line. */
 const levels = ["process", "monitor", "console", "ready line", "HTTP"] as const;
 
+/** `reached process, monitor; not reached console, ready line, HTTP` */
+export function levelsReached(reached: readonly (typeof levels)[number][]): string {
+  const others = levels.filter((level) => !reached.includes(level));
+  return `reached ${reached.join(", ")}; not reached ${others.join(", ")}`;
+}
+
 async function timeoutError({ files, url, timeoutMs }: ReadyWatch): Promise<MicroVmError> {
-  const seen = [true, true, await hasContent(files.console), await hasContent(files.ready), false];
-  const those = (wanted: boolean) => levels.filter((_, index) => seen[index] === wanted).join(", ");
+  const console = (await hasContent(files.console)) ? (["console"] as const) : [];
+  const readyLine = (await hasContent(files.ready)) ? (["ready line"] as const) : [];
+  const reached = levelsReached(["process", "monitor", ...console, ...readyLine]);
   const { detail } = await probeHealth(url);
-  return new MicroVmError(
-    "Timeout",
-    `${url} did not answer within ${timeoutMs / 1000} s: reached ${those(true)}; not reached ${those(false)}`,
-    {
-      evidence: `the last HTTP request: ${detail}\n${await evidenceOf(files)}`,
-      hint: "Raise readyTimeoutSeconds on a slow host; otherwise the console above shows where the guest stopped.",
-    },
-  );
+  return new MicroVmError("Timeout", `${url} did not answer within ${timeoutMs / 1000} s: ${reached}`, {
+    evidence: `the last HTTP request: ${detail}\n${await evidenceOf(files)}`,
+    hint: "Raise readyTimeoutSeconds on a slow host; otherwise the console above shows where the guest stopped.",
+  });
 }

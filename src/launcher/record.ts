@@ -1,6 +1,5 @@
 /** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
-import { randomBytes } from "node:crypto";
-import { mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
+import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
@@ -8,6 +7,7 @@ import { MicroVmError, systemErrorCode } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
 import { accelerators } from "./cpu.js";
 import type { VmSpec } from "./spec.js";
+import { cannotWrite, isVmId, makeVmDir, removal, removeVmDir, vmDir } from "./vm-folder.js";
 
 /** Which Pulumi resource a VM belongs to; the command's VMs have none. */
 const ownerSchema = z.object({ project: z.string(), stack: z.string(), resource: z.string() });
@@ -77,73 +77,7 @@ export type Owner = z.infer<typeof ownerSchema>;
 export type Generation = z.infer<typeof generationSchema>;
 export type VmRecord = z.infer<typeof recordSchema>;
 
-/** Ids become folder names, and folders are removed: nothing else than an id may come here. */
-export const isVmId = (text: string): boolean => /^[a-z0-9][a-z0-9-]*$/.test(text);
-
-export function vmDir(vmId: string): string {
-  if (!isVmId(vmId))
-    throw new MicroVmError("InvalidArgument", `${JSON.stringify(vmId)} is not the id of a VM`);
-  return join(vmsDir(), vmId);
-}
-
 const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
-
-/** The files of one generation. */
-export function generationFiles(vmId: string, number: number) {
-  const dir = join(vmDir(vmId), String(number));
-  return {
-    dir,
-    pidFile: join(dir, "qemu.pid"),
-    console: join(dir, "console.log"),
-    consolePipe: join(dir, "console.pipe"),
-    stderr: join(dir, "qemu.stderr"),
-    exitStatus: join(dir, "exit-status"),
-    ready: join(dir, "ready"),
-    argv: join(dir, "argv.json"),
-  };
-}
-
-export type GenerationFiles = ReturnType<typeof generationFiles>;
-
-/** The longest path a unix socket can be bound to (sun_path, 108 with its NUL; 104 on macOS). */
-const maxSocketPath = process.platform === "darwin" ? 103 : 107;
-
-/**
- * In the generation's folder when their paths fit, else in a short private folder. Throws Io where neither does: Node would
- * silently cut a path and connect to another.
- */
-export function socketPaths(vmId: string, number: number): Pick<Generation, "qmpSocket" | "controlSocket"> {
-  const near = generationFiles(vmId, number).dir;
-  const inFolder = (dir: string, prefix = "") => ({
-    qmpSocket: join(dir, `${prefix}qmp.sock`),
-    controlSocket: join(dir, `${prefix}ctl.sock`),
-  });
-  const short = inFolder(shortSocketDir(vmId), `${number}.`);
-  const fitting = [inFolder(near), short].find((one) => Buffer.byteLength(one.qmpSocket) <= maxSocketPath);
-  if (fitting !== undefined) return fitting;
-  throw new MicroVmError(
-    "Io",
-    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short.qmpSocket}`,
-    {
-      hint: "Set TMPDIR to a folder with a shorter path.",
-    },
-  );
-}
-
-/** Makes the VM's folder, for this user alone. Throws Io. */
-export async function makeVmDir(vmId: string): Promise<void> {
-  try {
-    await mkdir(vmDir(vmId), { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw cannotWrite(vmId, cause);
-  }
-}
-
-const cannotWrite = (vmId: string, cause: unknown): MicroVmError =>
-  new MicroVmError("Io", `cannot write the record of ${vmId}: ${(cause as Error).message}`, {
-    hint: `Check that ${vmsDir()} can be written and its disk is not full, or set MICROVM_STATE_DIR.`,
-    cause,
-  });
 
 /** Writes the record durably (temporary file, fsync, rename). */
 export async function writeRecord(record: VmRecord): Promise<void> {
@@ -227,31 +161,8 @@ export async function removeStale({ vmId, generation }: VmRecord): Promise<void>
   const number = String(generation?.number);
   const removeFrom = async (folder: string, isNamed: (name: string) => boolean) => {
     for (const name of await readdir(folder).catch(() => []))
-      // The shell above QEMU may be writing its last line.
       if (!isNamed(name)) await rm(join(folder, name), removal).catch(() => {});
   };
   await removeFrom(vmDir(vmId), (name) => /^(record\.json|lock\.\d+)$/.test(name) || name === number);
   await removeFrom(shortSocketDir(vmId), (name) => name.startsWith(`${number}.`));
-}
-
-const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 20 };
-
-/** Where folders go whose removal has begun: no VM's id starts with a dot. */
-export const removedPrefix = ".removed-";
-
-/** In one step for everybody else: half a folder is never seen under the VM's id, and a lock in it goes with it. */
-export async function removeVmDir(vmId: string): Promise<void> {
-  const dir = vmDir(vmId);
-  const doomed = join(vmsDir(), `${removedPrefix}${vmId}-${randomBytes(4).toString("hex")}`);
-  try {
-    await rename(dir, doomed);
-    // The shell above QEMU may be writing its last line into the folder.
-    await rm(doomed, removal);
-  } catch (cause) {
-    if (systemErrorCode(cause) === "ENOENT") return;
-    throw new MicroVmError("Io", `cannot remove the files of ${vmId}: ${(cause as Error).message}`, {
-      hint: `Check that ${vmsDir()} can be written, then \`microvm prune\`.`,
-      cause,
-    });
-  }
 }

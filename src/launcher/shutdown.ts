@@ -10,7 +10,8 @@ import {
   waitGone,
   type VmProcess,
 } from "./process.js";
-import { generationFiles, vmDir, type VmRecord } from "./record.js";
+import { type VmRecord } from "./record.js";
+import { generationFiles, vmDir } from "./vm-folder.js";
 import { withDefaults } from "./spec.js";
 
 /** How far down the ladder it had to go; `gone` when nothing ran any more. */
@@ -118,4 +119,17 @@ async function ask(
     () => true,
     () => false,
   );
+}
+
+const rungWords: Record<ShutdownReport["rung"], string> = {
+  gone: "was already off",
+  powerdown: "powered off by its guest",
+  quit: "ended by QMP quit",
+  sigterm: "ended by SIGTERM",
+  sigkill: "killed by SIGKILL",
+};
+
+/** `powered off by its guest (powerdown) after 62 ms` */
+export function describeShutdown({ rung, millis }: ShutdownReport): string {
+  return `${rungWords[rung]} (${rung}) after ${millis} ms`;
 }

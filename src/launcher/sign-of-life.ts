@@ -9,7 +9,8 @@ import { blockReads } from "../qmp/index.js";
 import { hasContent, tailLines } from "./console.js";
 import { connectMonitor } from "./monitor.js";
 import { cpuSeconds, type ProcessIdentity } from "./process.js";
-import type { Generation, GenerationFiles } from "./record.js";
+import type { Generation } from "./record.js";
+import type { GenerationFiles } from "./vm-folder.js";
 
 /** What a guest that does not run is known by: no console output at all, or none and no disk read for a while. */
 export type Lifeless = "silent" | "hung";

@@ -9,8 +9,9 @@ import { MicroVmError } from "../errors.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { keeper } from "./keeper.js";
 import { portInUse } from "./ports.js";
+import { levelsReached } from "./ready.js";
 import { findVmProcess, type VmProcess } from "./process.js";
-import type { GenerationFiles } from "./record.js";
+import type { GenerationFiles } from "./vm-folder.js";
 
 /** What QEMU may see of our environment: it runs for long and its environment can be read. */
 const inherited = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"];
@@ -27,7 +28,7 @@ export interface SpawnOptions {
 }
 
 /**
- * Returns QEMU's process once its monitor listens. Throws PortInUse, QemuExited or QemuSpawn when it does not come up;
+ * Returns QEMU's process once its monitor listens. Throws PortInUse, QemuExited, QemuSpawn or Timeout when it does not come up;
  * whatever was started is then still to be stopped by the caller.
  */
 export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
@@ -75,9 +76,10 @@ async function waitForMonitor(
     const vm = (await listens(controlSocket)) ? await findVmProcess({ uuid }, files.pidFile) : undefined;
     if (vm !== undefined) return vm;
     if (performance.now() >= deadline) {
-      throw new MicroVmError("QemuSpawn", "QEMU's monitor did not appear within readyTimeoutSeconds", {
+      const what = `QEMU's monitor did not listen in time: ${levelsReached(["process"])}`;
+      throw new MicroVmError("Timeout", what, {
         evidence: await evidenceOf(files),
-        hint: "The host may be overloaded. Try again.",
+        hint: "Raise readyTimeoutSeconds; the host may be overloaded.",
       });
     }
     await sleep(5);

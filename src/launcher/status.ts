@@ -6,7 +6,8 @@ import { vmLockHolder } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { apiUrl } from "./ports.js";
 import { findVmProcess, hostBootId, isStopped, type VmProcess } from "./process.js";
-import { generationFiles, readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
+import { readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
+import { generationFiles } from "./vm-folder.js";
 import type { VmSpec } from "./spec.js";
 
 export interface VmStatus {

@@ -178,7 +178,7 @@ test("a guest that never answers: how far it came", async () => {
   expect(error).toMatchObject({
     code: "Timeout",
     message: expect.stringMatching(
-      /did not answer within 6 s: its kernel started, but nothing answered HTTP$/,
+      /did not answer within 6 s: reached process, monitor, console; not reached ready line, HTTP$/,
     ) as string,
     evidence: expect.stringContaining("the console's last lines") as string,
   });
@@ -187,7 +187,9 @@ test("a guest that never answers: how far it came", async () => {
 test("a guest that gets no time at all", async () =>
   expect(await failureOf({ enableKvm: false, readyTimeoutSeconds: 0.05 })).toMatchObject({
     code: "Timeout",
-    message: expect.stringMatching(/QEMU runs, but the guest's kernel wrote nothing$/) as string,
+    message: expect.stringMatching(
+      /: reached process(, monitor)?; not reached (monitor, )?console, ready line, HTTP$/,
+    ) as string,
     hint: expect.stringContaining("readyTimeoutSeconds") as string,
   }));
 

@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createVm, destroyVm, launch, statusOf } from "../../src/launcher/index.js";
+import { withVmLock } from "../../src/launcher/lock.js";
 import { vmsDir } from "../../src/paths.js";
 import { sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
@@ -73,11 +74,12 @@ test("a launch whose process died is cleared away by the owner's next one", asyn
   await writeFile(path, JSON.stringify(creating));
   expect(await statusOf(first.vmId)).toMatchObject({ state: "creating" });
 
-  // While its launcher runs, as this process does, it is nobody's to clear away.
-  await expect(createVm({ rvfPath: "/no/such.rvf", apiPort: 0 }, { owner })).rejects.toThrow();
-  expect(await statusOf(first.vmId)).toMatchObject({ state: "creating", pid: first.pid });
-  const launcher = { pid: process.pid, startTicks: "1", bootId: "a former boot" };
-  await writeFile(path, JSON.stringify({ ...creating, launcher }));
+  // While its launcher is at it, as this process is with the VM's lock, it is nobody's to clear away.
+  await withVmLock(first.vmId, async () => {
+    await expect(createVm({ rvfPath: "/no/such.rvf", apiPort: 0 }, { owner })).rejects.toThrow();
+    const status = `being launched by process ${process.pid}`;
+    expect(await statusOf(first.vmId)).toMatchObject({ state: "creating", pid: first.pid, status });
+  });
 
   const second = await createVm({ rvfPath, apiPort: 0 }, { owner });
   expect(await statusOf(first.vmId)).toBeUndefined();

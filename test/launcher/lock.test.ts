@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { vmLockHolder, withVmLock } from "../../src/launcher/lock.js";
 import { hostBootId, processWith } from "../../src/launcher/process.js";
-import { removeVmDir, vmDir } from "../../src/launcher/record.js";
+import { removeVmDir, vmDir } from "../../src/launcher/vm-folder.js";
 
 let dir: string;
 const children: ChildProcess[] = [];

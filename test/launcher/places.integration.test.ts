@@ -20,7 +20,7 @@ test("spaces, commas and quotes in paths, and a state folder too deep for a sock
     const rvfPath = join(folder, "my,db.rvf");
     await copyFile(await sampleRvf(), rvfPath);
     const vm = await launch({ rvfPath, apiPort: 0, enableKvm: false });
-    expect(vm.qmpSocket).toBe(join(tmpdir(), `microvm-${vm.vmId}`, "1.sock"));
+    expect(vm.qmpSocket).toBe(join(tmpdir(), `microvm-${vm.vmId}`, "1.qmp.sock"));
     expectNeighbours(await vm.query(vector, 5), neighboursOnHost(rvfPath, vector, 5));
     expect(await vm.destroy()).toMatchObject({ rung: "powerdown" });
     expect(await leftovers([vm.vmId])).toEqual([]);

@@ -7,12 +7,11 @@ import {
   listRecords,
   readRecord,
   removeRecord,
-  socketPaths,
-  vmDir,
   writeRecord,
   type Generation,
   type VmRecord,
 } from "../../src/launcher/record.js";
+import { socketPaths, vmDir } from "../../src/launcher/vm-folder.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 import { shortSocketDir } from "../../src/paths.js";
 

@@ -1,0 +1,119 @@
+/** Launches a VM under a new id. */
+import { randomBytes } from "node:crypto";
+import { basename, extname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { MicroVmError } from "../errors.js";
+import type { BootOptions, Progress } from "./attempt.js";
+import { boot } from "./boot.js";
+import { destroyVm } from "./destroy.js";
+import { vmLockHolder, withVmLock } from "./lock.js";
+import { prepare, type Preparation } from "./prepare.js";
+import { findVmProcess } from "./process.js";
+import { listRecords, readRecord, removeRecord, type Owner, type VmRecord } from "./record.js";
+import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
+import { statusOfRecord, type VmStatus } from "./status.js";
+import { generationFiles, removeVmDir } from "./vm-folder.js";
+
+export interface CreateOptions extends BootOptions {
+  /** What a person calls it; by default the RVF's name. */
+  name?: string | undefined;
+  owner?: Owner | undefined;
+}
+
+/**
+ * Launches a new VM and waits until it answers. When it throws nothing of it is left: no process, no file. A launch for
+ * the same owner that was interrupted before it became ready is cleared away first.
+ */
+export async function createVm(input: VmSpecInput, options: CreateOptions = {}): Promise<VmStatus> {
+  const spec = parseSpec(input);
+  const { owner = null } = options;
+  const name = options.name === undefined ? nameOfFile(spec.rvfPath) : checkedName(options.name);
+  if (owner) await clearInterrupted(owner);
+  return await launchNew(newVmId(name), { name, owner, spec }, options);
+}
+
+/** The record is new, the id may have been in use: `clear` then sees to what that left. */
+export async function launchNew(
+  vmId: string,
+  what: Pick<VmRecord, "name" | "owner" | "spec">,
+  options: CreateOptions,
+  clear?: () => Promise<unknown>,
+): Promise<VmStatus> {
+  const record: VmRecord = {
+    format: 2,
+    vmId,
+    createdAt: new Date().toISOString(),
+    phase: "creating",
+    ...what,
+  };
+  try {
+    const preparation = await prepared(record.spec, options);
+    const launchLocked = async () => {
+      if (await readRecord(vmId))
+        throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
+      await clear?.();
+      try {
+        return await statusOfRecord(await boot(record, preparation, options));
+      } catch (error) {
+        await removeUnlessRunning(vmId);
+        throw error;
+      }
+    };
+    return await withVmLock(vmId, launchLocked, { makeFolder: true });
+  } catch (error) {
+    throw cancelledOr(error, options.signal);
+  }
+}
+
+/** Checks everything, and says what a user should know. */
+export async function prepared(spec: VmSpec, { onProgress, signal }: Progress): Promise<Preparation> {
+  const preparation = await prepare(spec);
+  for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`);
+  signal?.throwIfAborted();
+  return preparation;
+}
+
+/** A record outlives a QEMU that could not be stopped, whatever else went wrong. */
+async function removeUnlessRunning(vmId: string): Promise<void> {
+  const record = await readRecord(vmId);
+  if (record === undefined) await removeVmDir(vmId);
+  else {
+    const { generation } = record;
+    const runs =
+      generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
+    if (!runs) await removeRecord(record);
+  }
+}
+
+/** Removes what launches of this owner left when they died: only records that never became ready, and on which nobody works. */
+async function clearInterrupted(owner: Owner): Promise<void> {
+  for (const { vmId, phase, owner: other } of await listRecords()) {
+    if (phase !== "creating" || !isDeepStrictEqual(other, owner) || (await vmLockHolder(vmId))) continue;
+    await destroyVm(vmId, { from: "quit" });
+  }
+}
+
+const nameOfFile = (path: string): string => basename(path, extname(path)).replace(/\p{Cc}/gu, "?");
+
+/** A name is a word among others on a terminal's line. */
+export function checkedName(name: string): string {
+  if (name !== "" && !/\p{Cc}/u.test(name)) return name;
+  const what = name === "" ? "must not be empty" : "must not contain line breaks or other control characters";
+  throw new MicroVmError("InvalidArgument", `name: ${what}`, { property: "name" });
+}
+
+/** A readable head and 32 random bits: an id is never used twice, so a resource and its replacement never share one. */
+function newVmId(name: string): string {
+  const head = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 32);
+  return `${head || "vm"}-${randomBytes(4).toString("hex")}`;
+}
+
+/** What an operation that was called off throws. */
+export function cancelledOr(error: unknown, signal: AbortSignal | undefined): unknown {
+  if (!signal?.aborted || error instanceof MicroVmError) return error;
+  return new MicroVmError("Cancelled", "the operation was cancelled", { cause: error });
+}

@@ -1,0 +1,60 @@
+/** Powers a VM down and removes every trace of it, whatever state it is in. */
+import { MicroVmError } from "../errors.js";
+import type { Progress } from "./attempt.js";
+import { removeUnrecorded } from "./leftovers.js";
+import { withVmLock } from "./lock.js";
+import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record.js";
+import {
+  describeShutdown,
+  shutdownProcess,
+  shutdownUnrecorded,
+  type ShutdownOptions,
+  type ShutdownReport,
+} from "./shutdown.js";
+
+/**
+ * Powers the VM down and removes every trace of it; one without a readable record is found by its folder's name. One that is not
+ * there any more is no error. From `sigkill` it waits for
+ * nobody who is working on the VM.
+ */
+export async function destroyVm(
+  vmId: string,
+  options: ShutdownOptions & Progress = {},
+): Promise<ShutdownReport> {
+  const record = await readIntact(vmId);
+  const killed = record && options.from === "sigkill" ? await shutdownProcess(record, options) : undefined;
+  const report = await withVmLock(vmId, () => destroyLocked(vmId, options), {
+    evenWithout: true,
+    signal: options.signal,
+  }).catch((error: unknown) => {
+    // It has no folder; somebody else may have removed it while we waited.
+    if (error instanceof MicroVmError && error.code === "VmNotFound") return destroyUnrecorded(vmId, options);
+    throw error;
+  });
+  const first = killed && killed.rung !== "gone" ? killed : report;
+  options.onProgress?.(describeShutdown(first));
+  return first;
+}
+
+async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
+  const record = await readIntact(vmId);
+  if (record === undefined) return await destroyUnrecorded(vmId, options);
+  // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
+  if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" }).catch(() => {});
+  const report = await shutdownProcess(record, options);
+  await removeRecord(record);
+  return report;
+}
+
+/** Undefined also where the record was damaged: whoever removes the VM needs none. */
+const readIntact = async (vmId: string): Promise<VmRecord | undefined> =>
+  await readRecord(vmId).catch((error: unknown) => {
+    if (error instanceof MicroVmError && error.code === "Io") return undefined;
+    throw error;
+  });
+
+async function destroyUnrecorded(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
+  const report = await shutdownUnrecorded(vmId, options);
+  await removeUnrecorded(vmId);
+  return report;
+}
