@@ -4,7 +4,7 @@ import { machineOf, type Arch } from "./arch.js";
 import { kernelCmdline } from "./cmdline.js";
 import { cpuModel, type Accelerator } from "./cpu.js";
 import type { QemuFacts } from "./qemu.js";
-import type { GenerationFiles } from "./record.js";
+import type { GenerationFiles } from "./vm-folder.js";
 import type { VmSpec } from "./spec.js";
 
 /** What is booted, and what of it the command line depends on; of a kind that QEMU boots, as `prepare` sees to. */
@@ -66,6 +66,8 @@ export function planQemu(input: PlanInput): Plan {
       ...["-name", input.vmId, "-uuid", input.uuid, "-pidfile", files.pidFile],
       // A pipe or socket that nobody reads blocks the guest: the ready port is a file, and the keeper empties this pipe.
       ...["-serial", `file:${files.consolePipe}`],
+      // Has QEMU say on its stderr why it ends. One built without that way of tracing warns or stays silent.
+      ...["-trace", "qemu_system_shutdown_request"],
       ...["-kernel", kernel.kernelPath],
       ...(kernel.initramfsPath === undefined ? [] : ["-initrd", kernel.initramfsPath]),
       ...["-append", cmdline],

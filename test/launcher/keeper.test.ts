@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { consoleFileBytes, formerConsole, keeper } from "../../src/launcher/keeper.js";
 import { processesNaming, processesStaying } from "../../tools/leftovers.js";
+import { makeMemoryGroup, testOutOfMemory } from "../support/memory-group.js";
 import { eventually } from "../support/wait.js";
 
 let dir: string;
@@ -105,4 +106,22 @@ test("when the reader is killed, the program does not stand still", async () => 
   }
   await go();
   expect(await ended(keeping)).toBe("3\n");
+});
+
+testOutOfMemory(
+  "where the kernel's log is closed, the control group's count tells of an out-of-memory kill",
+  async () => {
+    using group = makeMemoryGroup("microvm-test-keeper", 20_000_000);
+    await writeFile(at("dmesg"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const inside = `echo $$ >${group.path}/cgroup.procs; PATH=$(dirname "$0"):$PATH\n`;
+    expect(await ended(keep("exec tail /dev/zero", inside))).toBe("137\n");
+    expect(await text("qemu.stderr")).toMatch(
+      /^out of memory: oom_kill 0, then oom_kill 1 in QEMU's control group$/m,
+    );
+  },
+);
+
+test("a SIGKILL by anybody else leaves no such word", async () => {
+  expect(await ended(keep("kill -9 $$"))).toBe("137\n");
+  expect(await text("qemu.stderr")).not.toMatch(/memory/);
 });

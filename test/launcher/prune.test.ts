@@ -7,14 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withVmLock } from "../../src/launcher/lock.js";
 import { pruneVms, type PruneOptions, type PruneReport } from "../../src/launcher/prune.js";
-import {
-  generationFiles,
-  removedPrefix,
-  vmDir,
-  writeRecord,
-  type Generation,
-  type VmRecord,
-} from "../../src/launcher/record.js";
+import { writeRecord, type Generation, type VmRecord } from "../../src/launcher/record.js";
+import { generationFiles, removedPrefix, vmDir } from "../../src/launcher/vm-folder.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
 
@@ -63,6 +57,7 @@ async function record(vmId: string, changes: Partial<VmRecord> = {}, qmpSocket =
   const files = generationFiles(vmId, 1);
   await mkdir(files.dir, { recursive: true });
   await writeFile(files.exitStatus, "0\n");
+  await writeFile(files.console, "reboot: Power down\n");
 }
 
 /** A process that has the words on its command line, as QEMU has its uuid and its files. */
