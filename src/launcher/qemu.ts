@@ -2,11 +2,12 @@
 import { constants } from "node:fs";
 import { access, open, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { execa, type ExecaError } from "execa";
+import type { ExecaError } from "execa";
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import { machineOf, type Arch } from "./arch.js";
 import { installHint } from "./install-hint.js";
+import { outputOf } from "./output-of.js";
 import { memory } from "./remembered.js";
 
 const abilitiesSchema = z.object({
@@ -25,6 +26,9 @@ export interface QemuFacts extends z.infer<typeof abilitiesSchema> {
 }
 
 const abilities = memory("qemu", abilitiesSchema);
+
+/** How long it may take to answer: a healthy one does so in hundredths of a second. */
+const answerMs = 10_000;
 
 /** Where installers put QEMU, for environments whose PATH is short. */
 const usualFolders = ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/opt/local/bin"];
@@ -80,10 +84,10 @@ export async function qemuFacts(binary: string): Promise<QemuFacts> {
 export async function askQemu(binary: string): Promise<QemuFacts> {
   try {
     const [version, machines, accelerators, help] = await Promise.all([
-      outputOf(binary, "-version"),
-      outputOf(binary, "-machine", "help"),
-      outputOf(binary, "-accel", "help"),
-      outputOf(binary, "-help"),
+      outputOf(binary, ["-version"], answerMs),
+      outputOf(binary, ["-machine", "help"], answerMs),
+      outputOf(binary, ["-accel", "help"], answerMs),
+      outputOf(binary, ["-help"], answerMs),
     ]);
     const number = /version (\d+(?:\.\d+)+)/.exec(version)?.[1];
     if (number === undefined) throw new Error(`its -version says: ${version.slice(0, 200)}`);
@@ -94,7 +98,7 @@ export async function askQemu(binary: string): Promise<QemuFacts> {
       accelerators: [...accelerators.matchAll(/^\w+$/gm)].map(([name]) => name),
       sandbox: /^-sandbox /m.test(help),
     };
-    if (!(await isScript(binary))) await abilities.remember(answer, binary);
+    if (!(await isScript(binary).catch(() => true))) await abilities.remember(answer, binary);
     return { binary, ...answer };
   } catch (cause) {
     // execa's whole message would hold all that the program has printed.
@@ -105,36 +109,6 @@ export async function askQemu(binary: string): Promise<QemuFacts> {
       ...(stderr && { evidence: stderr.slice(-2000) }),
       cause,
     });
-  }
-}
-
-/** What QEMU gets to answer, which takes it some hundredths of a second. */
-const answerMs = 10_000;
-
-/** What the program prints. One that goes on for too long or prints without end is killed, with all that it started. */
-async function outputOf(binary: string, ...args: string[]): Promise<string> {
-  const running = execa(binary, args, { stdin: "ignore", maxBuffer: 1_000_000, detached: true });
-  let late = false;
-  const alarm = setTimeout(() => {
-    late = true;
-    // Its whole group: a child that lives on would hold the output open.
-    if (running.pid !== undefined) killGroup(running.pid);
-  }, answerMs);
-  try {
-    return (await running).stdout;
-  } catch (error) {
-    if (!late) throw error;
-    throw new Error(`no answer to ${args.join(" ")} within ${answerMs / 1000} s`, { cause: error });
-  } finally {
-    clearTimeout(alarm);
-  }
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch {
-    // It has just ended.
   }
 }
 

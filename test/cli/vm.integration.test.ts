@@ -191,9 +191,13 @@ test("on a terminal a failure's code is red, unless NO_COLOR says otherwise", as
 
 test("check tells what this host has", async () => {
   const [words, report] = await Promise.all([microvm("check"), json("check")]);
-  expect(words.stdout).toMatch(/^QEMU: \d+\.\d+\S* at \/.+\nKVM: +\S/);
+  expect(words.stdout).toMatch(/^QEMU: +found at \/.+\nVersion: +\d+\.\d+(.+\n)+KVM: +\S/);
   expect(report).toMatchObject({
     arch: "x86_64",
-    qemu: { machines: expect.arrayContaining(["microvm"]) as string[] },
+    qemu: {
+      machines: expect.arrayContaining(["microvm"]) as string[],
+      version: expect.any(String) as string,
+    },
+    problems: [],
   });
 });

@@ -1,7 +1,7 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { assertMachine, findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
+import { assertMachine, askQemu, findQemu, qemuFacts, resolveQemu } from "../../src/launcher/qemu.js";
 
 const path = process.env["PATH"];
 let dir: string;
@@ -72,6 +72,22 @@ test.each([
     machines: ["microvm", "q35"],
     accelerators: ["tcg", "kvm"],
     sandbox,
+  });
+});
+
+test("a script in front of QEMU is asked each time, because the QEMU behind it may change", async () => {
+  const binary = await program("qemu", fake);
+  expect(await qemuFacts(binary)).toMatchObject({ version: "9.1.0" });
+  await writeFile(binary, `#!/bin/sh\n${fake.replace("9.1.0", "9.2.0")}\n`);
+  expect(await qemuFacts(binary)).toMatchObject({ version: "9.2.0" });
+  expect(await readdir(join(dir, "cache")).catch(() => [])).toEqual([]);
+});
+
+test("what a program prints without end stays out of the error", async () => {
+  const binary = await program("qemu", "exec yes");
+  await expect(askQemu(binary)).rejects.toMatchObject({
+    code: "QemuSpawn",
+    message: expect.stringMatching(/^.{1,300}$/s) as string,
   });
 });
 
