@@ -1,6 +1,18 @@
 /** Tells how a VM ended from the evidence beside it. Pure. */
 import { constants } from "node:os";
-import type { Ending } from "./ending.js";
+
+export interface Ending {
+  /**
+   * clean: the guest powered off; panic: its kernel gave up; reset: it rebooted, which ends it; killed: by a signal or through the
+   * monitor, by whomever; crashed: QEMU itself failed; outOfMemory: the host's kernel killed it for want of memory; hostReboot: it
+   * ran when the host went down; unknown: there is no evidence.
+   */
+  how: "clean" | "panic" | "reset" | "killed" | "crashed" | "outOfMemory" | "hostReboot" | "unknown";
+  /** QEMU's exit status; above 128 it died by signal `code - 128`. Absent when nobody was there to write it. */
+  code?: number;
+  /** One clause for a person. */
+  detail: string;
+}
 
 /** As far as it is there. */
 export interface Evidence {

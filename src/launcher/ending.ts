@@ -1,22 +1,9 @@
 /** How a VM ended, from what was written beside it: QEMU's exit status by the shell above it, stderr, console. */
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { classify } from "./classify.js";
+import { classify, type Ending } from "./classify.js";
 import { tailLines } from "./console.js";
 import type { GenerationFiles } from "./vm-folder.js";
-
-export interface Ending {
-  /**
-   * clean: the guest powered off; panic: its kernel gave up; reset: it rebooted, which ends it; killed: by a signal or through the
-   * monitor, by whomever; crashed: QEMU itself failed; outOfMemory: the host's kernel killed it for want of memory; hostReboot: it
-   * ran when the host went down; unknown: there is no evidence.
-   */
-  how: "clean" | "panic" | "reset" | "killed" | "crashed" | "outOfMemory" | "hostReboot" | "unknown";
-  /** QEMU's exit status; above 128 it died by signal `code - 128`. Absent when nobody was there to write it. */
-  code?: number;
-  /** One clause for a person. */
-  detail: string;
-}
 
 /** Reads the evidence. The shell writes the status a moment after the process is gone, hence a short patience. */
 export async function readEnding(files: GenerationFiles, patienceMs = 500): Promise<Ending> {

@@ -1,7 +1,8 @@
 /** What a VM is right now, from its record and the live evidence: process, monitor, files. Plain JSON. */
 import { queryStatus } from "../qmp/index.js";
 import type { Accelerator } from "./cpu.js";
-import { readEnding, type Ending } from "./ending.js";
+import type { Ending } from "./classify.js";
+import { readEnding } from "./ending.js";
 import { vmLockHolder } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { apiUrl } from "./ports.js";
