@@ -3,6 +3,7 @@ import { MicroVmError } from "../errors.js";
 import { kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { bring, prepareGeneration, removeGeneration, type Attempt, type BootOptions } from "./attempt.js";
 import { hasContent } from "./console.js";
+import { readEnding } from "./ending.js";
 import { rememberKvm } from "./kvm-verdict.js";
 import type { Preparation } from "./prepare.js";
 import type { VmRecord } from "./record.js";
@@ -83,9 +84,12 @@ async function bootUnder(
   }
 }
 
-/** A guest that never wrote a byte did not get to run; whatever else goes wrong is not the accelerator's doing. */
+/** A guest that never wrote a byte did not get to run; whatever else goes wrong, or was done to QEMU, is not the accelerator's doing. */
 async function isAcceleratorsFault(error: unknown, { vmId, generation }: Attempt): Promise<boolean> {
   if (!(error instanceof MicroVmError) || !["QemuExited", "Timeout", "QemuSpawn"].includes(error.code))
     return false;
-  return !(await hasContent(generationFiles(vmId, generation.number).console));
+  const files = generationFiles(vmId, generation.number);
+  if (await hasContent(files.console)) return false;
+  const { how } = await readEnding(files);
+  return error.code === "Timeout" || !["killed", "outOfMemory"].includes(how);
 }
