@@ -4,7 +4,7 @@ import { specKeys } from "../src/launcher/spec.js";
 import { outputsOf } from "../src/provider/inputs.js";
 import type { VmStatus } from "../src/launcher/status.js";
 import { run } from "./cli/in-process.js";
-import { firstColumn, subcommandsWithJson } from "./support/docs.js";
+import { firstColumn, heldBy, subcommandsWithJson, testSource } from "./support/docs.js";
 
 describe("documents and code agree", () => {
   test("docs/errors.md lists every code with its meaning", async () => {
@@ -30,4 +30,36 @@ describe("documents and code agree", () => {
     }
     expect((await subcommandsWithJson()).sort()).toEqual(withJson.sort());
   });
+
+  test("docs/parity.md has every public name of rvf-launch 0.3.0, each with a test that is there", async () => {
+    const rows = await heldBy("docs/parity.md", "## Its public surface");
+    for (const name of rvfLaunch) expect(rows.map(({ row }) => row)).toContain(name);
+    for (const { room, test } of rows) expect(await testSource(room)).toContain(test);
+  });
+
+  test("docs/parity.md has all 45 defects, each with a test that is there", async () => {
+    const rows = await heldBy("docs/parity.md", "## Its defects");
+    expect(rows.map(({ row }) => row)).toEqual(Array.from({ length: 45 }, (_, i) => String(i + 1)));
+    for (const { room, test } of rows) expect(await testSource(room)).toContain(test);
+  });
 });
+
+/** From the crate's lib.rs and error.rs. */
+const rvfLaunch = [
+  ...["rvf_path", "memory_mb", "vcpus", "api_port", "ssh_port", "enable_kvm", "qemu_binary", "extra_args"],
+  ...["kernel_path", "initramfs_path"],
+]
+  .map((field) => `\`LaunchConfig.${field}\``)
+  .concat(
+    ["check_requirements", "launch", "dry_run", "find_qemu", "kvm_available"].map(
+      (f) => `\`Launcher::${f}\``,
+    ),
+    ["wait_ready", "query", "status", "shutdown", "kill", "pid", "api_port", "ssh_port", "qmp_socket"].map(
+      (method) => `\`MicroVm::${method}\``,
+    ),
+    ["Running", "Exited"].map((state) => `\`VmStatus::${state}\``),
+    [
+      ...["QemuNotFound", "KvmRequired", "NoKernelSegment", "KernelExtraction", "TempFile", "QemuSpawn"],
+      ...["QemuExited", "Timeout", "Qmp", "QmpIo", "PortInUse", "VmNotRunning", "Io"],
+    ].map((error) => `\`LaunchError::${error}\``),
+  );

@@ -22,3 +22,28 @@ export async function subcommandsWithJson(): Promise<string[]> {
   const headings = (await read("docs/command.md")).matchAll(/^### JSON of (.*)$/gm);
   return [...headings].flatMap(([, names]) => [...names!.matchAll(/`([a-z-]+)`/g)].map((match) => match[1]!));
 }
+
+export interface HeldBy {
+  /** What the row is about: its first column. */
+  row: string;
+  /** For example `launcher/plan`. */
+  room: string;
+  /** A part of a test's name, or of a row of its table. */
+  test: string;
+}
+
+/** The rows of a table below a heading whose last column names a test. */
+export async function heldBy(file: string, heading: string): Promise<HeldBy[]> {
+  const text = await read(file);
+  const section = text.slice(text.indexOf(heading) + heading.length).split(/\n## /)[0]!;
+  return [...section.matchAll(/^\| (.+?) +\|.*\| `(\S+)` "(.+)" +\|$/gm)].map(
+    ([, row = "", room = "", test = ""]) => ({ row, room, test }),
+  );
+}
+
+/** The source of a test file, by its room: `launcher/plan` may be the unit's or the integration's, or both. */
+export async function testSource(room: string): Promise<string> {
+  const kinds = [`test/${room}.test.ts`, `test/${room}.integration.test.ts`];
+  const sources = await Promise.all(kinds.map((file) => read(file).catch(() => "")));
+  return sources.join("\n");
+}
