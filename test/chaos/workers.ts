@@ -33,7 +33,7 @@ async function* work(queue: ChaosOrder[], { env, signal }: ChaosOptions): AsyncG
     execArgv: ["--import", "tsx"],
     env: { ...process.env, ...env, NODE_OPTIONS: "" },
   });
-  const ended = once(child, "close");
+  const ended = once(child, "exit");
   try {
     for (let order; !signal?.aborted && (order = queue.shift());) {
       child.send(order);
