@@ -121,7 +121,8 @@ export const qemuFaults: Fault[] = [
   },
   {
     name: "the launcher's monitor socket deleted",
-    inflict: (world) => wounded(world, async ({ vmId }) => await rm((await monitorsOf(vmId))[0]!)),
+    inflict: (world) =>
+      wounded(world, async ({ vmId }) => await rm((await monitorsOf(vmId))[0]!, { force: true })),
     then: ["running"],
     waysOn: [...everyWay, "nothing"],
   },
@@ -129,7 +130,7 @@ export const qemuFaults: Fault[] = [
     name: "both monitor sockets deleted",
     inflict: (world) =>
       wounded(world, async ({ vmId }) => {
-        for (const socket of await monitorsOf(vmId)) await rm(socket);
+        for (const socket of await monitorsOf(vmId)) await rm(socket, { force: true });
       }),
     then: ["unresponsive"],
     waysOn: ["change", "destroy", "kill"],

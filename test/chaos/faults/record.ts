@@ -41,7 +41,11 @@ export const recordFaults: Fault[] = [
   },
   {
     name: "all of a VM's files deleted",
-    inflict: (world) => wounded(world, async ({ vmId }) => await rm(vmDir(vmId), { recursive: true })),
+    inflict: (world) =>
+      wounded(
+        world,
+        async ({ vmId }) => await rm(vmDir(vmId), { recursive: true, maxRetries: 10, retryDelay: 20 }),
+      ),
     then: ["none"],
     waysOn: ["relaunch", "destroy", "kill", "prune"],
   },
