@@ -183,8 +183,13 @@ test.each([
 });
 
 test("on a terminal a failure's code is red, unless NO_COLOR says otherwise", async () => {
+  // The terminal is the test's own: neither CI's TERM nor a NO_COLOR around it may decide.
   const onTerminal = async (setting: string) =>
-    (await shell(`script -qec "${setting} $microvm status nobody" /dev/null || true`)).stdout;
+    (
+      await shell(
+        `script -qec "env -u NO_COLOR -u NODE_DISABLE_COLORS -u FORCE_COLOR -u CI TERM=xterm ${setting} $microvm status nobody" /dev/null || true`,
+      )
+    ).stdout;
   expect(await onTerminal("")).toContain("\u001B[31mVmNotFound\u001B[39m: there is no VM nobody");
   expect(await onTerminal("NO_COLOR=1")).toMatch(/^VmNotFound: there is no VM nobody/);
 });
