@@ -37,12 +37,15 @@ const causes: Record<number, Omit<Ending, "code">> = {
   7: { how: "reset", detail: "the guest rebooted" },
 };
 
+/** Its trace event `runstate_set`, which comes after that with every orderly end, a guest's reset among them. */
+const shutDown = /^runstate_set .*new_state \d+ \(shutdown\)$/m;
+
 /** The cause of a guest that tells of its panic by a pvpanic device. */
 const GUEST_PANIC = 8;
 
 /**
  * The exit status alone says little: it is 0 after a power-off, a reset, a panic (`panic=-1` resets), QMP's quit and a SIGTERM. A
- * QEMU that cannot trace to stderr leaves the first three to the guest's console.
+ * QEMU that cannot trace to stderr leaves the first three to what the guest's console says.
  */
 export function classify({ code, stderr, console }: Evidence): Omit<Ending, "code"> {
   const cause = Number(/.*qemu_system_shutdown_request reason=(\d+)/s.exec(stderr)?.[1] ?? 0);
@@ -62,7 +65,8 @@ export function classify({ code, stderr, console }: Evidence): Omit<Ending, "cod
   // Linux says these at any log level (kernel/reboot.c).
   if (/reboot: Power down/.test(console)) return causes[6]!;
   if (/reboot: Restarting system/.test(console)) return causes[7]!;
-  return code === 0
+  // Silence alone proves nothing: the disk was full, or somebody removed what was written.
+  return code === 0 && shutDown.test(stderr)
     ? { how: "reset", detail: "the guest was reset without a word" }
     : { how: "unknown", detail: "nothing tells how it ended" };
 }

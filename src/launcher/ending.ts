@@ -22,9 +22,10 @@ async function exitStatus(path: string, patienceMs: number): Promise<number | un
   }
 }
 
-/** Console and stderr for an error's evidence, each under its path. */
+/** Console and stderr for an error's evidence, without the trace, which is for `classify`. */
 export async function evidenceOf(files: GenerationFiles): Promise<string> {
   const [stderr, console] = await Promise.all([tailLines(files.stderr), tailLines(files.console)]);
+  const said = stderr.replace(/^(?:qemu_system_shutdown_request|runstate_set) .*\n?/gm, "").trimEnd();
   const part = (title: string, text: string) => (text === "" ? `${title}: nothing` : `${title}:\n${text}`);
-  return `${part("QEMU's stderr", stderr)}\n${part("the console's last lines", console)}`;
+  return `${part("QEMU's stderr", said)}\n${part("the console's last lines", console)}`;
 }

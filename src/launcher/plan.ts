@@ -67,7 +67,7 @@ export function planQemu(input: PlanInput): Plan {
       // A pipe or socket that nobody reads blocks the guest: the ready port is a file, and the keeper empties this pipe.
       ...["-serial", `file:${files.consolePipe}`],
       // Has QEMU say on its stderr why it ends. One built without that way of tracing warns or stays silent.
-      ...["-trace", "qemu_system_shutdown_request"],
+      ...["-trace", "qemu_system_shutdown_request", "-trace", "runstate_set"],
       ...["-kernel", kernel.kernelPath],
       ...(kernel.initramfsPath === undefined ? [] : ["-initrd", kernel.initramfsPath]),
       ...["-append", cmdline],

@@ -7,6 +7,7 @@ import { formerConsole } from "../../src/launcher/keeper.js";
 import { generationFiles, type GenerationFiles } from "../../src/launcher/vm-folder.js";
 
 const reason = (number: number) => `qemu_system_shutdown_request reason=${number}`;
+const shutDown = "runstate_set current_run_state 9 (running) new_state 11 (shutdown)";
 const term = "qemu-system-x86_64: terminating on signal 15 from pid 4711 (bash)";
 const panic = `[    0.337699] Initramfs unpacking failed: invalid magic at start of compressed archive
 [    0.671444] /dev/root: Can't open blockdev
@@ -33,7 +34,8 @@ test.each([
   ["QMP's quit", 0, reason(2), "", "killed", "QEMU was ended through its monitor (quit)"],
   ["a power-off that quit overtook", 0, `${reason(6)}\n${reason(2)}`, "", "killed", /quit/],
   ["an error of the host", 0, reason(1), "", "crashed", /error of the host/],
-  ["a guest's reset, of which nobody speaks", 0, "", "", "reset", "the guest was reset without a word"],
+  ["a guest's reset, of which nobody speaks", 0, shutDown, "", "reset", "the guest was reset without a word"],
+  ["an end whose words were lost", 0, "", "", "unknown", "nothing tells how it ended"],
   ["a guest's reboot", 0, "", "[ 5.4] reboot: Restarting system", "reset", "the guest rebooted"],
   [
     "a power-off, where QEMU cannot trace",

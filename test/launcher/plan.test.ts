@@ -57,6 +57,7 @@ const underTcg = [
   "-pidfile /s/1/qemu.pid",
   "-serial file:/s/1/console.pipe",
   "-trace qemu_system_shutdown_request",
+  "-trace runstate_set",
   "-kernel /c/kernel",
   `-append ${cmdline} tsc_early_khz=2596138 rvf.port=8080 microvm.nonce=n0`,
   '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
