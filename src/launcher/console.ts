@@ -17,7 +17,18 @@ export async function tailLines(path: string, lines = 15): Promise<string> {
     .join("\n");
 }
 
-async function tail(path: string, maxBytes: number): Promise<Buffer> {
+const tail = async (path: string, maxBytes: number): Promise<Buffer> =>
+  await part(path, maxBytes, (size, length) => size - length);
+
+/** The beginning of a file of any size; nothing where there is none. */
+export const firstBytes = async (path: string, maxBytes: number): Promise<Buffer> =>
+  await part(path, maxBytes, () => 0);
+
+async function part(
+  path: string,
+  maxBytes: number,
+  start: (size: number, length: number) => number,
+): Promise<Buffer> {
   let file;
   try {
     file = await open(path, "r");
@@ -27,7 +38,7 @@ async function tail(path: string, maxBytes: number): Promise<Buffer> {
   try {
     const { size } = await file.stat();
     const length = Math.min(size, maxBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start(size, length));
     return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();

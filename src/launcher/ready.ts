@@ -3,13 +3,12 @@
  * guest; so the guest's own ready line (with the nonce that only it was told) is awaited, or an HTTP answer from one
  * that knows no ready line.
  */
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FATAL_LINE, READY_LINE } from "../appliance/contract.js";
 import { probeHealth } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
 import { changesIn } from "./changes.js";
-import { hasContent } from "./console.js";
+import { firstBytes, hasContent } from "./console.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { isAlive, type ProcessIdentity } from "./process.js";
 import type { GenerationFiles } from "./vm-folder.js";
@@ -70,13 +69,16 @@ async function guestsWord(watch: ReadyWatch, signal: AbortSignal): Promise<void>
   signal.throwIfAborted();
 }
 
+/** What is read of the guest's channel at most, because a hostile guest may write without end. */
+const wordsBytes = 64 << 10;
+
 /** What the guest has written on its own channel so far. */
 async function guestWords({
   files,
   nonce,
 }: ReadyWatch): Promise<{ ready: boolean; fatal?: string | undefined }> {
   if (!(await hasContent(files.ready))) return { ready: false };
-  const lines = (await readFile(files.ready, "utf8")).split("\n").slice(0, -1);
+  const lines = (await firstBytes(files.ready, wordsBytes)).toString("utf8").split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };
 }
