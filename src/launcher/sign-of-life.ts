@@ -44,12 +44,13 @@ export async function hang(
     const now = { size: await sizeOf(files.console), cpu: cpuSeconds(vm) };
     if (now.size !== last.size) last = now;
     if (now.cpu - last.cpu < hangAllowance) continue;
-    return (await isPastItsClocks(generation, files)) ? await never(signal) : "hung";
+    const past = await isPastItsClocks(generation, files);
+    if (past !== undefined) return past ? await never(signal) : "hung";
   }
 }
 
-/** A kernel whose clock runs prints other times than zero, finds its disk, or has an init that speaks. */
-async function isPastItsClocks(generation: Generation, files: GenerationFiles): Promise<boolean> {
+/** A kernel whose clock runs prints other times than zero, finds its disk, or has an init that speaks; undefined where it cannot be told yet. */
+async function isPastItsClocks(generation: Generation, files: GenerationFiles): Promise<boolean | undefined> {
   if (await hasContent(files.ready)) return true;
   const console = await tailLines(files.console, 60);
   if (/^\[ *(?!0\.000000\])\d+\.\d{6}\]/m.test(console)) return true;
@@ -57,8 +58,8 @@ async function isPastItsClocks(generation: Generation, files: GenerationFiles): 
     await using monitor = await connectMonitor(generation, { timeoutMs: 2000 });
     return (await blockReads(monitor)) > 0;
   } catch {
-    // Without an answer there is no evidence against the guest.
-    return true;
+    // Without an answer there is no evidence against the guest: a busy host may give one later.
+    return undefined;
   }
 }
 
