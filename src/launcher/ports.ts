@@ -58,7 +58,7 @@ export function portInUse(
     "PortInUse",
     `port ${port} on ${bindAddress} is taken${holder ? ` by ${holder}` : ""}`,
     {
-      hint: `Stop that process, choose another ${property}, or ${property}: 0 for a free one.`,
+      hint: `Stop that process, or choose another ${property}, where 0 takes a free one.`,
       property,
     },
   );

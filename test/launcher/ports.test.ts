@@ -17,7 +17,7 @@ test.each(["127.0.0.1", "0.0.0.0", "::"])("a port taken on %s is refused with it
       message: expect.stringMatching(
         `^port ${port} on 127\\.0\\.0\\.1 is taken by pid ${process.pid} \\(.+\\)$`,
       ) as string,
-      hint: "Stop that process, choose another sshPort, or sshPort: 0 for a free one.",
+      hint: "Stop that process, or choose another sshPort, where 0 takes a free one.",
     });
   } finally {
     server.close();
