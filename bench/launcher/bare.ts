@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { request } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import { dryRun } from "../../src/launcher/index.js";
+import { freePort } from "../../test/support/ports.js";
 
 /** Between two questions, and how long one may take, in milliseconds. */
 const poll = { pause: 2, patience: 100 };
@@ -56,12 +56,4 @@ async function answers(port: number, vector: number[]): Promise<boolean> {
     asked.on("error", () => done(false));
     asked.end(body);
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }

@@ -78,8 +78,12 @@ export async function inflict(world: World, fault: Fault, seed: number): Promise
 /** Whether the status is true, and one that the fault's row expects. */
 async function afterwards(world: World, fault: Fault, { vmId }: Wound): Promise<string[]> {
   if (vmId === "none") return fault.then.includes("none") ? [] : ["nothing is recorded"];
-  const status = await statusOf(vmId).then(wordsOf, () => "unreadable");
-  const expected = fault.then.includes(status) ? [] : [`status ${status}; due: ${fault.then.join(", ")}`];
+  const { status, detail } = await statusOf(vmId).then(
+    (vm) => ({ status: wordsOf(vm), detail: vm?.status }),
+    (error: unknown) => ({ status: "unreadable", detail: String(error) }),
+  );
+  const due = fault.then.join(", ");
+  const expected = fault.then.includes(status) ? [] : [`status ${status} (${detail}); due: ${due}`];
   return status === "unreadable" ? expected : [...expected, ...(await untruths(world, vmId))];
 }
 

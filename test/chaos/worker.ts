@@ -9,7 +9,11 @@ export interface ChaosOrder {
 
 export type ChaosMessage = { report: Report } | { failure: string };
 
-const tell = (message: ChaosMessage): void => void process.send?.(message);
+/** What nobody listens to any more goes where a person sees it. */
+const tell = (message: ChaosMessage): void => {
+  if (process.connected) process.send!(message);
+  else console.error(message);
+};
 const failed = (error: unknown): void => tell({ failure: String((error as Error).stack ?? error) });
 
 // A terminal tells all its processes. What was begun is ended by the parent's hanging up, and then cleared away.

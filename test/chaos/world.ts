@@ -56,9 +56,18 @@ export async function openWorld(): Promise<World> {
     },
     fillDisk: async () => await fill(join(dir, "filler")),
     async makeReadOnly(folder) {
-      await execa("mount", ["--bind", folder, folder]);
-      await execa("mount", ["-o", "remount,ro,bind", folder]);
-      return async () => void (await execa("umount", ["--lazy", folder]));
+      const undo = async () => void (await execa("umount", ["--lazy", folder]));
+      for (let tries = 0; ; tries++) {
+        await execa("mount", ["--bind", folder, folder]);
+        try {
+          await execa("mount", ["-o", "remount,ro,bind", folder]);
+          return undo;
+        } catch (error) {
+          // Busy, where a VM opened a file for writing between the two.
+          await undo();
+          if (tries >= 5) throw error;
+        }
+      }
     },
     async clear() {
       for (const { pid } of await processesIn(dir)) killUnlessGone(pid);

@@ -15,6 +15,7 @@ import { readRecord } from "../../src/launcher/record.js";
 import { query } from "../../src/client/index.js";
 import { connectQmp, hostForwards, removeHostForward } from "../../src/qmp/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
+import { freePort } from "../support/ports.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 
@@ -23,15 +24,6 @@ let rvfPath: string;
 let vm: VmStatus;
 const spec = (changes = {}) => ({ rvfPath, apiPort: 0, ...changes });
 const vector = sampleQuery(1);
-
-/** A port that nobody has just now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 /** Host address, host port and guest port of each, by guest port. */
 const forwardsOf = async ({ qmpSocket }: VmStatus) => {

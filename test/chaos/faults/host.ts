@@ -81,7 +81,8 @@ export const hostFaults: Fault[] = [
         await outcome;
         return { heal };
       }),
-    then: ["running", "creating", "exited clean", "exited killed"],
+    // A full disk takes no evidence.
+    then: ["running", "creating", "exited clean", "exited killed", "exited unknown"],
     waysOn: ["relaunch", "change", "destroy", "kill"],
   },
   {

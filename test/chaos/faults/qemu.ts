@@ -170,6 +170,7 @@ export const qemuFaults: Fault[] = [
           await rm(join(folder, name), { force: true });
       }),
     then: ["running"],
-    waysOn: everyWay,
+    // A launch of the same would leave it running, and the next fault could not be told apart by its words.
+    waysOn: ["change", "destroy", "kill"],
   },
 ];
