@@ -8,6 +8,7 @@ import { ensureRustfmt } from "./setup/rust.js";
 import type { Step } from "./steps.js";
 
 const cwd = fromRepository();
+const cache = fromRepository("node_modules/.cache");
 
 /** A check that is one command of an installed npm package. */
 function npmCheck(title: string, command: string, ...args: string[]): Step {
@@ -21,8 +22,15 @@ function npmCheck(title: string, command: string, ...args: string[]): Step {
 }
 
 export const checks: Step[] = [
-  npmCheck("Types", "tsc", "--noEmit"),
-  npmCheck("Format", "prettier", "--check", "--log-level", "warn", "."),
+  npmCheck(
+    "Types",
+    "tsc",
+    "--noEmit",
+    "--incremental",
+    "--tsBuildInfoFile",
+    join(cache, "types.tsbuildinfo"),
+  ),
+  npmCheck("Format", "prettier", "--check", "--cache", "--log-level", "warn", "."),
   npmCheck("Lint", "eslint", "--max-warnings", "0", "."),
   npmCheck("Who may import whom", "depcruise", "src", "tools", "bench"),
   npmCheck("Unused files, exports and dependencies", "knip"),
