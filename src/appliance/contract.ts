@@ -12,6 +12,15 @@ export const READY_LINE = "ready";
 /** `fatal <reason>`: the guest cannot serve and is about to power off; the reason is for the user. */
 export const FATAL_LINE = "fatal";
 
+/** `drained`: asked to drain, the guest has no connection open any more. It goes on serving those that may come. */
+export const DRAINED_LINE = "drained";
+
+/** virtio-serial port that only the host writes; on the host it is a socket on which QEMU listens. */
+export const CONTROL_PORT = "org.microvm.ctl.0";
+
+/** `drain`: each connection is to be closed after its next reply, or once it is idle. Harmless when said again. */
+export const DRAIN_LINE = "drain";
+
 /** Kernel command line key of the nonce that the ready line repeats. */
 export const NONCE_KEY = "microvm.nonce";
 

@@ -16,7 +16,7 @@ import { hang, silence, type Lifeless } from "./sign-of-life.js";
 import { spawnQemu, startFailure } from "./spawn.js";
 import type { VmSpec } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
-import { generationFiles, removal, socketPaths } from "./vm-folder.js";
+import { generationFiles, removal, socketPaths, type SocketPaths } from "./vm-folder.js";
 
 export interface Progress {
   /** Called with one short line for each step and each thing worth knowing. */
@@ -30,7 +30,7 @@ export interface BootOptions extends Progress {
 }
 
 /** A record that says what is being started. */
-export type Attempt = VmRecord & { generation: Generation };
+export type Attempt = VmRecord & { generation: Generation & SocketPaths };
 
 /** Writes down what is about to be started, before it is. */
 export async function prepareGeneration(
@@ -40,6 +40,7 @@ export async function prepareGeneration(
   { formerPorts }: BootOptions,
 ): Promise<Attempt> {
   const number = (record.generation?.number ?? 0) + 1;
+  const sockets = socketPaths(record.vmId, number);
   const attempt: Attempt = {
     ...record,
     phase: "creating",
@@ -48,7 +49,7 @@ export async function prepareGeneration(
       uuid: randomUUID(),
       nonce: randomBytes(16).toString("hex"),
       hostBootId: hostBootId(),
-      ...socketPaths(record.vmId, number),
+      ...sockets,
       qemuVersion: qemu.version,
       contentFingerprint: await contentFingerprint(record.spec),
       kernelSha256: kernel.sha256,
@@ -63,8 +64,7 @@ export async function prepareGeneration(
     },
   };
   // Sockets of an earlier attempt would pass for this one's.
-  await rm(attempt.generation.qmpSocket, { force: true });
-  await rm(attempt.generation.controlSocket, { force: true });
+  for (const socket of Object.values(sockets)) await rm(socket, { force: true });
   await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
   await writeRecord(attempt);
   await removeStale(attempt);

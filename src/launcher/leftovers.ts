@@ -114,7 +114,7 @@ async function isStaleSocketFolder(path: string): Promise<boolean> {
   const names = await readdir(path).catch(() => []);
   return (
     names.length > 0 &&
-    names.every((name) => /^\d+\.((qmp|ctl)\.)?sock$/.test(name)) &&
+    names.every((name) => /^\d+\.((qmp|ctl|guest)\.)?sock$/.test(name)) &&
     (await processNaming(path)) === undefined
   );
 }

@@ -1,5 +1,5 @@
 /** QEMU's command line, and the only place that knows its options. Pure: the same code serves a dry run and a launch. */
-import { GUEST_ADDRESS, READY_PORT, SSH_PORT } from "../appliance/contract.js";
+import { CONTROL_PORT, GUEST_ADDRESS, READY_PORT, SSH_PORT } from "../appliance/contract.js";
 import { machineOf, type Arch } from "./arch.js";
 import { kernelCmdline } from "./cmdline.js";
 import { cpuModel, type Accelerator } from "./cpu.js";
@@ -28,6 +28,7 @@ export interface PlanInput {
   files: GenerationFiles;
   qmpSocket: string;
   controlSocket: string;
+  guestSocket: string;
 }
 
 export interface Plan {
@@ -83,6 +84,8 @@ export function planQemu(input: PlanInput): Plan {
       ...["-device", "virtio-rng-device"],
       ...["-device", "virtio-serial-device", "-chardev", `file,id=ready,path=${escapeCommas(files.ready)}`],
       ...["-device", `virtserialport,chardev=ready,name=${READY_PORT}`],
+      ...["-chardev", `socket,id=ctl,path=${escapeCommas(input.guestSocket)},server=on,wait=off`],
+      ...["-device", `virtserialport,chardev=ctl,name=${CONTROL_PORT}`],
       ...["-qmp", `unix:${escapeCommas(input.controlSocket)},server=on,wait=off`],
       ...["-qmp", `unix:${escapeCommas(input.qmpSocket)},server=on,wait=off`],
       ...(qemu.sandbox

@@ -23,6 +23,8 @@ const generationSchema = z.object({
   /** QEMU's monitor for users, and one for the launcher alone: a monitor serves one client at a time. */
   qmpSocket: z.string(),
   controlSocket: z.string(),
+  /** Leads to the guest's control port; absent in records of before there was one. */
+  guestSocket: z.string().optional(),
   qemuVersion: z.string(),
   /** Of the files behind the spec's paths when it booted. */
   contentFingerprint: z.string(),

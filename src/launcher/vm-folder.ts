@@ -49,22 +49,33 @@ export type GenerationFiles = ReturnType<typeof generationFiles>;
 /** The longest path a unix socket can be bound to (sun_path, 108 with its NUL; 104 on macOS). */
 const maxSocketPath = process.platform === "darwin" ? 103 : 107;
 
+export type SocketPaths = {
+  /** QEMU's monitor for users, and one for the launcher alone: a monitor serves one client at a time. */
+  qmpSocket: string;
+  controlSocket: string;
+  /** Leads to the guest's control port (guest-control.ts). */
+  guestSocket: string;
+};
+
 /**
  * In the generation's folder when their paths fit, else in a short private folder. Throws Io where neither does: Node would
  * silently cut a path and connect to another.
  */
-export function socketPaths(vmId: string, number: number): { qmpSocket: string; controlSocket: string } {
+export function socketPaths(vmId: string, number: number): SocketPaths {
   const near = generationFiles(vmId, number).dir;
   const inFolder = (dir: string, prefix = "") => ({
     qmpSocket: join(dir, `${prefix}qmp.sock`),
     controlSocket: join(dir, `${prefix}ctl.sock`),
+    guestSocket: join(dir, `${prefix}guest.sock`),
   });
   const short = inFolder(shortSocketDir(vmId), `${number}.`);
-  const fitting = [inFolder(near), short].find((one) => Buffer.byteLength(one.qmpSocket) <= maxSocketPath);
+  const fitting = [inFolder(near), short].find((one) =>
+    Object.values(one).every((path) => Buffer.byteLength(path) <= maxSocketPath),
+  );
   if (fitting !== undefined) return fitting;
   throw new MicroVmError(
     "Io",
-    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short.qmpSocket}`,
+    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short.guestSocket}`,
     {
       hint: "Set TMPDIR to a folder with a shorter path.",
     },

@@ -116,7 +116,8 @@ async function strayFiles(): Promise<string[]> {
     // The highest counts; whoever was killed between two leaves both until the next operation.
     const locks = names.filter((name) => name.startsWith("lock."));
     if (locks.length > 2) stray.push(...locks.map((name) => join(vmDir(vmId), name)));
-    const sockets = [generation?.qmpSocket, generation?.controlSocket].map((path) => basename(path ?? ""));
+    const { qmpSocket = "", controlSocket = "", guestSocket = "" } = generation ?? {};
+    const sockets = [qmpSocket, controlSocket, guestSocket].map((path) => basename(path));
     await expect(shortSocketDir(vmId), (name) => sockets.includes(name));
   }
   const shortOnes = records.map(({ vmId }) => basename(shortSocketDir(vmId)));

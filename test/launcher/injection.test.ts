@@ -27,7 +27,7 @@ const nasty = [
 
 const argvOf = (
   input: Partial<VmSpecInput>,
-  { cmdline = "", qmpSocket = "/s/1.sock", controlSocket = "/s/1c.sock" } = {},
+  { cmdline = "", qmpSocket = "/s/1.sock", controlSocket = "/s/1c.sock", guestSocket = "/s/1g.sock" } = {},
 ): string[] => {
   const spec = parseSpec({ rvfPath: "/db.rvf", ...input });
   return planQemu({
@@ -53,6 +53,7 @@ const argvOf = (
     files: generationFiles("db-0000abcd", 1),
     qmpSocket,
     controlSocket,
+    guestSocket,
   }).argv;
 };
 
@@ -119,13 +120,17 @@ describe.each(nasty)("%j", (text) => {
       expect(files.dir).toContain(text);
       const qmpSocket = join("/", text, "1.sock");
       const controlSocket = join("/", text, "1c.sock");
-      const argv = argvOf({}, { qmpSocket, controlSocket });
+      const guestSocket = join("/", text, "1g.sock");
+      const argv = argvOf({}, { qmpSocket, controlSocket, guestSocket });
       expect(argv).toHaveLength(argvOf({}).length);
       expect(valueOf(argv, "-pidfile")).toBe(files.pidFile);
       // This one takes commas as they are.
       expect(valueOf(argv, "-serial")).toBe(`file:${files.consolePipe}`);
       const doubled = (path: string) => path.replaceAll(",", ",,");
-      expect(valueOf(argv, "-chardev")).toBe(`file,id=ready,path=${doubled(files.ready)}`);
+      expect(argv.filter((_, at) => argv[at - 1] === "-chardev")).toEqual([
+        `file,id=ready,path=${doubled(files.ready)}`,
+        `socket,id=ctl,path=${doubled(guestSocket)},server=on,wait=off`,
+      ]);
       const monitors = [controlSocket, qmpSocket].map((path) => `unix:${doubled(path)},server=on,wait=off`);
       expect(argv.filter((_, at) => argv[at - 1] === "-qmp")).toEqual(monitors);
     } finally {

@@ -32,6 +32,7 @@ const input: PlanInput = {
   files,
   qmpSocket: "/s/1/qmp.sock",
   controlSocket: "/s/1/control.sock",
+  guestSocket: "/s/1/guest.sock",
 };
 
 /** The whole command line in words of `option value`, for the eye. */
@@ -68,6 +69,8 @@ const underTcg = [
   "-device virtio-serial-device",
   "-chardev file,id=ready,path=/s/1/ready",
   "-device virtserialport,chardev=ready,name=org.microvm.ready.0",
+  "-chardev socket,id=ctl,path=/s/1/guest.sock,server=on,wait=off",
+  "-device virtserialport,chardev=ctl,name=org.microvm.ctl.0",
   "-qmp unix:/s/1/control.sock,server=on,wait=off",
   "-qmp unix:/s/1/qmp.sock,server=on,wait=off",
   "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
@@ -164,6 +167,7 @@ test("a comma in a path injects nothing", () => {
     files: { ...files, ready: "/s,1/ready", consolePipe: "/s,1/console.pipe", pidFile: "/s,1/qemu.pid" },
     qmpSocket: "/s,1/qmp.sock",
     controlSocket: "/s,1/control.sock",
+    guestSocket: "/s,1/guest.sock",
   });
   const disk = argv[argv.indexOf("-blockdev") + 1]!;
   expect(JSON.parse(disk)).toMatchObject({ file: { filename: '/d,x/a "b".rvf' } });
@@ -172,6 +176,7 @@ test("a comma in a path injects nothing", () => {
     "/s,1/qemu.pid",
     "file:/s,1/console.pipe",
     "file,id=ready,path=/s,,1/ready",
+    "socket,id=ctl,path=/s,,1/guest.sock,server=on,wait=off",
     "unix:/s,,1/control.sock,server=on,wait=off",
     "unix:/s,,1/qmp.sock,server=on,wait=off",
   ]);

@@ -157,18 +157,23 @@ test("a name of several VMs stands for none, and their ids are told", async () =
 
 test("the sockets lie beside their VM, or in a short folder where that path is too long for one", () => {
   const near = (name: string) => join(process.env["MICROVM_STATE_DIR"]!, "vms", "db-1", "1", name);
-  const bothNear = () => ({ qmpSocket: near("qmp.sock"), controlSocket: near("ctl.sock") });
-  expect(socketPaths("db-1", 1)).toEqual(bothNear());
+  const allNear = () => ({
+    qmpSocket: near("qmp.sock"),
+    controlSocket: near("ctl.sock"),
+    guestSocket: near("guest.sock"),
+  });
+  expect(socketPaths("db-1", 1)).toEqual(allNear());
   // 107 bytes are the most that can be bound to; "ä" has two.
-  const room = 107 - Buffer.byteLength(near("qmp.sock")) - 1;
+  const room = 107 - Buffer.byteLength(near("guest.sock")) - 1;
   process.env["MICROVM_STATE_DIR"] = join(dir, "x".repeat(room));
-  expect(Buffer.byteLength(near("qmp.sock"))).toBe(107);
-  expect(socketPaths("db-1", 1)).toEqual(bothNear());
+  expect(Buffer.byteLength(near("guest.sock"))).toBe(107);
+  expect(socketPaths("db-1", 1)).toEqual(allNear());
   for (const folder of ["x".repeat(room + 1), "ä".repeat(Math.ceil((room + 1) / 2))]) {
     process.env["MICROVM_STATE_DIR"] = join(dir, folder);
     expect(socketPaths("db-1", 3)).toEqual({
       qmpSocket: join(tmpdir(), "microvm-db-1", "3.qmp.sock"),
       controlSocket: join(tmpdir(), "microvm-db-1", "3.ctl.sock"),
+      guestSocket: join(tmpdir(), "microvm-db-1", "3.guest.sock"),
     });
   }
 });

@@ -9,6 +9,15 @@ pub const READY_LINE: &str = "ready";
 /// `fatal <reason>`: the guest cannot serve and is about to power off.
 pub const FATAL_LINE: &str = "fatal";
 
+/// `drained`: asked to drain, the guest has no connection open any more.
+pub const DRAINED_LINE: &str = "drained";
+
+/// virtio-serial port that only the host writes.
+pub const CONTROL_PORT: &str = "org.microvm.ctl.0";
+
+/// `drain`: each connection is to be closed after its next reply, or once it is idle.
+pub const DRAIN_LINE: &str = "drain";
+
 /// Kernel command line key of the nonce that the ready line repeats.
 pub const NONCE_KEY: &str = "microvm.nonce";
 

@@ -4,8 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::cmdline::Settings;
-use crate::contract::READY_LINE;
-use crate::{log, modules, mount, net, port, power, server, supervise};
+use crate::{modules, mount, net, power, server, supervise};
 
 const DISK: &str = "/dev/vda";
 
@@ -24,11 +23,6 @@ fn serve() -> Result<(), String> {
     net::up()?;
     supervise::run(|| {
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.port));
-        server::run(Path::new(DISK), address, |text| {
-            if let Err(error) = port::write_line(&format!("{READY_LINE} {}", settings.nonce)) {
-                log::line(&format!("no ready line: {error}"));
-            }
-            log::line(text);
-        })
+        server::run(Path::new(DISK), address, Some(&settings.nonce))
     })
 }

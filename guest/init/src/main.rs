@@ -2,7 +2,9 @@
 //! Under any other PID it is the same server as a plain program: `init --serve FILE --listen ADDRESS:PORT`.
 
 mod cmdline;
+mod connections;
 mod contract;
+mod control;
 mod error;
 mod guest;
 mod http;
@@ -45,7 +47,7 @@ fn on_host() -> Result<(), String> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--serve", file, "--listen", address] => {
             let address = address.parse().map_err(|error| format!("--listen {address}: {error}"))?;
-            server::run(file.as_ref(), address, log::line)
+            server::run(file.as_ref(), address, None)
         }
         _ => Err("usage: init --serve FILE --listen ADDRESS:PORT".into()),
     }

@@ -1,4 +1,4 @@
-//! The ready port: a virtio-serial port on which this guest tells its host what it has come to.
+//! The guest's virtio-serial ports, and the ready port among them, on which this guest tells its host what it has come to.
 
 use std::fs::{File, OpenOptions, read_dir, read_to_string};
 use std::io::{Error, ErrorKind, Result, Write};
@@ -17,20 +17,20 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Writes one line. Without the port, or when the host never takes the line, this is an error and never a hang.
 pub fn write_line(text: &str) -> Result<()> {
     let line = format!("{}\n", text.replace('\n', " ").trim_end());
-    wait::retry(LIMIT, || open()?.write_all(line.as_bytes()))
+    wait::retry(LIMIT, || open(READY_PORT, OpenOptions::new().write(true))?.write_all(line.as_bytes()))
 }
 
-fn open() -> Result<File> {
-    let path = find(Path::new("/sys/class/virtio-ports"))?;
-    OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path)
+/// Opens the port of that name so that no read or write ever waits.
+pub fn open(name: &str, options: &mut OpenOptions) -> Result<File> {
+    options.custom_flags(O_NONBLOCK).open(find(name, Path::new("/sys/class/virtio-ports"))?)
 }
 
-fn find(class: &Path) -> Result<PathBuf> {
+fn find(wanted: &str, class: &Path) -> Result<PathBuf> {
     for entry in read_dir(class)? {
         let entry = entry?;
-        if read_to_string(entry.path().join("name")).is_ok_and(|name| name.trim_end() == READY_PORT) {
+        if read_to_string(entry.path().join("name")).is_ok_and(|name| name.trim_end() == wanted) {
             return Ok(Path::new("/dev").join(entry.file_name()));
         }
     }
-    Err(Error::new(ErrorKind::NotFound, format!("no virtio-serial port is named {READY_PORT}")))
+    Err(Error::new(ErrorKind::NotFound, format!("no virtio-serial port is named {wanted}")))
 }

@@ -2,49 +2,83 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
-use crate::http;
+use crate::connections::Connections;
+use crate::contract::{DRAINED_LINE, READY_LINE};
+use crate::control::{Control, Order};
 use crate::store::Store;
+use crate::{http, log, port};
 
 /// How long requests under way may take after SIGTERM; a client that never finishes its request must not hold it up.
-const DRAIN: Duration = Duration::from_secs(2);
+const END: Duration = Duration::from_secs(2);
 
-/// Serves `path` on `address`. `ready` gets a line for the console once the store is open and the listener accepts.
-pub fn run(path: &Path, address: SocketAddr, ready: impl FnOnce(&str)) -> Result<(), String> {
+/// After `drain`, a connection that got no request for so long is closed. A client that is busy meets the end of its
+/// connection with a reply, and not while it sends the next request.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Serves `path` on `address`. A guest's host, where there is one, is told once the store is open and the listener
+/// accepts, with the nonce; from then on it may give orders.
+pub fn run(path: &Path, address: SocketAddr, nonce: Option<&str>) -> Result<(), String> {
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
-    let outcome = runtime.block_on(serve(path.to_owned(), address, ready));
-    // A scan that outlives the drain must not be waited for.
+    let outcome = runtime.block_on(serve(path.to_owned(), address, nonce));
+    // A scan that outlives the end must not be waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(path: PathBuf, address: SocketAddr, ready: impl FnOnce(&str)) -> Result<(), String> {
+async fn serve(path: PathBuf, address: SocketAddr, nonce: Option<&str>) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("no signals: {error}"))?;
     // In a task of its own because the library panics on some damaged files; the error then has its words.
-    let store = tokio::task::spawn_blocking(move || Store::open(&path));
+    let store = spawn_blocking(move || Store::open(&path));
     let store = store.await.map_err(|error| format!("the RVF cannot be read: {error}"))??;
     let about = format!("{} vectors of {} dimensions", store.total_vectors(), store.dimension());
     let listener =
         TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
-
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, http::router(store)).with_graceful_shutdown(async {
-        let _ = stopped.await;
-    });
-    let mut server = tokio::spawn(server.into_future());
-    ready(&format!("serving {about} on {address}"));
-    tokio::select! {
-        ended = &mut server => return Err(format!("the HTTP server ended: {ended:?}")),
-        _ = terminate.recv() => drop(stop),
+    let (connections, accepting) = Connections::serve(listener, http::router(store));
+    if let Some(nonce) = nonce {
+        tell(&format!("{READY_LINE} {nonce}"));
+        tokio::spawn(obey(Arc::clone(&connections)));
     }
-    let _ = tokio::time::timeout(DRAIN, server).await;
+    log::line(&format!("serving {about} on {address}"));
+    terminate.recv().await;
+    accepting.abort();
+    connections.close(Duration::ZERO);
+    let _ = timeout(END, connections.gone()).await;
     Ok(())
+}
+
+async fn obey(connections: Arc<Connections>) {
+    let mut control = match Control::open().await {
+        Ok(control) => control,
+        Err(error) => return log::line(&format!("the host can give no orders: {error}")),
+    };
+    loop {
+        match control.next().await {
+            Order::Drain => drop(tokio::spawn(drain(Arc::clone(&connections)))),
+        }
+    }
+}
+
+async fn drain(connections: Arc<Connections>) {
+    connections.close(IDLE);
+    // Connections that the host has taken in, but that have not come here yet, get as long.
+    sleep(IDLE).await;
+    connections.gone().await;
+    let _ = spawn_blocking(|| tell(DRAINED_LINE)).await;
+}
+
+fn tell(line: &str) {
+    if let Err(error) = port::write_line(line) {
+        log::line(&format!("the host was not told {line:?}: {error}"));
+    }
 }
