@@ -2,7 +2,7 @@
 import { createVm, destroyVm, MicroVmError } from "../launcher/index.js";
 import { engineIsAlive, making } from "./engine.js";
 import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
-import { warningsOf } from "./words.js";
+import { newsOf } from "./words.js";
 
 export interface CreateResult {
   id: string;
@@ -12,7 +12,7 @@ export interface CreateResult {
 export async function create(inputs: Inputs): Promise<CreateResult> {
   const name = nameOf(inputs);
   return await making(async (signal) => {
-    const options = { name, owner: inputs.owner, signal, onProgress: warningsOf(name) };
+    const options = { name, owner: inputs.owner, signal, onProgress: newsOf(name) };
     const status = await createVm(specOf(inputs), options);
     if (!engineIsAlive()) {
       await destroyVm(status.vmId);
