@@ -5,19 +5,24 @@ import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
 import type { BootOptions, Progress } from "./attempt.js";
 import { boot } from "./boot.js";
+import { unclaimed } from "./claim.js";
 import { destroyVm } from "./destroy.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { prepare, type Preparation } from "./prepare.js";
 import { findVmProcess } from "./process.js";
 import { listRecords, readRecord, removeRecord, type Owner, type VmRecord } from "./record.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
+import { shutdownProcess } from "./shutdown.js";
 import { statusOfRecord, type VmStatus } from "./status.js";
 import { generationFiles, removeVmDir } from "./vm-folder.js";
 
 export interface CreateOptions extends BootOptions {
   /** What a person calls it; by default the RVF's name. */
   name?: string | undefined;
+  /** The Pulumi resource that it is for. Until that comes back with the VM's id, the VM counts as unclaimed (claim.ts). */
   owner?: Owner | undefined;
+  /** Called when a new VM answers, before anybody else may work on it. When it throws, the VM is removed. */
+  confirm?: (() => void) | undefined;
 }
 
 /**
@@ -29,13 +34,13 @@ export async function createVm(input: VmSpecInput, options: CreateOptions = {}):
   const { owner = null } = options;
   const name = options.name === undefined ? nameOfFile(spec.rvfPath) : checkedName(options.name);
   if (owner) await clearInterrupted(owner);
-  return await launchNew(newVmId(name), { name, owner, spec }, options);
+  return await launchNew(newVmId(name), { name, owner, spec, ...unclaimed(owner) }, options);
 }
 
 /** The record is new, the id may have been in use: `clear` then sees to what that left. */
 export async function launchNew(
   vmId: string,
-  what: Pick<VmRecord, "name" | "owner" | "spec">,
+  what: Pick<VmRecord, "name" | "owner" | "spec" | "unclaimed">,
   options: CreateOptions,
   clear?: () => Promise<unknown>,
 ): Promise<VmStatus> {
@@ -53,7 +58,9 @@ export async function launchNew(
         throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
       await clear?.();
       try {
-        return await statusOfRecord(await boot(record, preparation, options));
+        const ready = await boot(record, preparation, options);
+        await confirmed(ready, options);
+        return await statusOfRecord(ready);
       } catch (error) {
         await removeUnlessRunning(vmId);
         throw error;
@@ -68,9 +75,20 @@ export async function launchNew(
 /** Checks everything, and says what a user should know. */
 export async function prepared(spec: VmSpec, { onProgress, signal }: Progress): Promise<Preparation> {
   const preparation = await prepare(spec);
-  for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`, "news");
+  for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`);
   signal?.throwIfAborted();
   return preparation;
+}
+
+/** Stops the VM that nobody waits for any more. */
+async function confirmed(ready: VmRecord, { confirm, signal }: CreateOptions): Promise<void> {
+  try {
+    signal?.throwIfAborted();
+    confirm?.();
+  } catch (error) {
+    await shutdownProcess(ready, { from: "quit" });
+    throw error;
+  }
 }
 
 /** A record outlives a QEMU that could not be stopped, whatever else went wrong. */
@@ -85,11 +103,13 @@ async function removeUnlessRunning(vmId: string): Promise<void> {
   }
 }
 
-/** Removes what launches of this owner left when they died: only records that never became ready, and on which nobody works. */
+/** Removes what launches of this owner left when they died: unclaimed VMs that are not ready, and on which nobody works. */
 async function clearInterrupted(owner: Owner): Promise<void> {
-  for (const { vmId, phase, owner: other } of await listRecords()) {
-    if (phase !== "creating" || !isDeepStrictEqual(other, owner) || (await vmLockHolder(vmId))) continue;
-    await destroyVm(vmId, { from: "quit" });
+  for (const record of await listRecords()) {
+    const { vmId, phase } = record;
+    const isLeft =
+      record.unclaimed !== undefined && phase !== "ready" && isDeepStrictEqual(record.owner, owner);
+    if (isLeft && !(await vmLockHolder(vmId))) await destroyVm(vmId, { from: "quit" });
   }
 }
 

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
 import { findVmProcess, vmProcessesBelow } from "./process.js";
-import { readRecord, removeRecord, type VmRecord } from "./record.js";
+import { readRecord, removeRecord, type Owner, type VmRecord } from "./record.js";
 import { generationFiles, isVmId, removedPrefix, removeVmDir, vmDir } from "./vm-folder.js";
 import { statusOfRecord } from "./status.js";
 
@@ -43,7 +43,7 @@ async function withRecord(record: VmRecord, all: boolean): Promise<Finding | und
     generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
   const found = (what: string): Leftover => ({ vmId, path: vmDir(vmId), what });
   if (vm !== undefined) {
-    if (phase === "ready") return undefined;
+    if (phase === "ready") return owner && record.unclaimed !== undefined ? orphan(record, owner) : undefined;
     const what = `${phase === "creating" ? "its launch" : "its stop"} was interrupted, and QEMU runs`;
     return { leftover: found(what), hint: `\`microvm stop ${vmId}\` ends it.` };
   }
@@ -54,6 +54,16 @@ async function withRecord(record: VmRecord, all: boolean): Promise<Finding | und
     hint: "`pulumi up` starts it again, `pulumi destroy` removes it; `microvm prune --all` removes it here alone.",
   };
 }
+
+/** It may be in order: no stack comes back to a VM before its next `up`, `preview` or `refresh`. */
+const orphan = ({ vmId }: VmRecord, { project, stack }: Owner): Finding => ({
+  leftover: {
+    vmId,
+    path: vmDir(vmId),
+    what: `it runs, and the Pulumi stack ${project}/${stack} has not come back to it since it was made`,
+  },
+  hint: `If that was interrupted, the next \`pulumi up\` takes it over; \`microvm stop ${vmId}\` ends it.`,
+});
 
 /** Its uuid is not known, but the command lines of QEMU and of the shell above it name the VM's files. */
 async function withoutRecord(vmId: string, what: string): Promise<Finding> {

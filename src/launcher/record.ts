@@ -56,6 +56,8 @@ const recordSchema = z.object({
   createdAt: z.iso.datetime(),
   /** creating: a launch is under way or was interrupted (lock.ts tells which); ready: it answered; stopping: on its way down. */
   phase: z.enum(["creating", "ready", "stopping"]),
+  /** Where a create for the owner was asked for, as long as no stack's state is known to hold the VM (claim.ts); absent once one is. */
+  unclaimed: z.string().optional(),
   /** As it was checked when it was written: rules that came later must not make a running VM unreadable. */
   spec: z.custom<VmSpec>(isObject),
   generation: generationSchema.optional(),
@@ -91,7 +93,7 @@ export async function writeRecord(record: VmRecord): Promise<void> {
   }
 }
 
-/** The record, or undefined when there is none. Throws Io when there is one that cannot be understood, or is another VM's. */
+/** The record, or undefined when there is none. Throws Io when there is one that cannot be understood. */
 export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
   let text: string;
   try {
@@ -102,9 +104,8 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
       cause: error,
     });
   }
-  let record: VmRecord;
   try {
-    record = formerRecordSchema.parse(JSON.parse(text));
+    return formerRecordSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw new MicroVmError(
       "Io",
@@ -115,12 +116,6 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
       },
     );
   }
-  // Whoever copied a VM's folder must not stop that VM by removing the copy.
-  if (record.vmId !== vmId)
-    throw new MicroVmError("Io", `the record of ${vmId} is a copy of that of ${record.vmId}`, {
-      hint: `\`microvm kill ${vmId}\` removes ${vmDir(vmId)} and leaves ${record.vmId} alone.`,
-    });
-  return record;
 }
 
 /** Every record on this host that can be read, oldest first; `onUnreadable` gets the error of each that cannot. */

@@ -1,8 +1,9 @@
-/** Launches the VM of a new resource. */
-import { createVm, destroyVm, MicroVmError } from "../launcher/index.js";
-import { engineIsAlive, making } from "./engine.js";
+/** Launches the VM of a new resource, or takes over the one that an interrupted create of it has left. */
+import { createVm } from "../launcher/index.js";
+import { adopt } from "./adopt.js";
+import { assertEngineAlive, leaving } from "./engine.js";
 import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
-import { newsOf } from "./words.js";
+import { warningsOf } from "./words.js";
 
 export interface CreateResult {
   id: string;
@@ -11,13 +12,10 @@ export interface CreateResult {
 
 export async function create(inputs: Inputs): Promise<CreateResult> {
   const name = nameOf(inputs);
-  return await making(async (signal) => {
-    const options = { name, owner: inputs.owner, signal, onProgress: newsOf(name) };
-    const status = await createVm(specOf(inputs), options);
-    if (!engineIsAlive()) {
-      await destroyVm(status.vmId);
-      throw new MicroVmError("Cancelled", "the engine died, so nobody would know of this VM");
-    }
-    return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };
-  });
+  const options = {
+    ...{ name, owner: inputs.owner, signal: leaving },
+    ...{ confirm: assertEngineAlive, onProgress: warningsOf(name) },
+  };
+  const status = (await adopt(inputs, options)) ?? (await createVm(specOf(inputs), options));
+  return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };
 }

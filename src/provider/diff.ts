@@ -1,6 +1,6 @@
 /** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
 import { isDeepStrictEqual } from "node:util";
-import { isUp, specKeys, statusOf, withDefaults } from "../launcher/index.js";
+import { claimVm, isUp, specKeys, statusOf, withDefaults } from "../launcher/index.js";
 import type { Inputs, State } from "./inputs.js";
 
 export interface DiffResult {
@@ -12,6 +12,7 @@ const compared = [...specKeys, "owner", "contentFingerprint"] as const;
 
 /** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
+  await claimVm(id);
   // `up` never calls `read`, so a VM that died in the meantime is found here and brought back by `update`.
   return { changes: changedInputs(olds, news).length > 0 || !isUp(await statusOf(id)) };
 }

@@ -1,50 +1,57 @@
 /**
  * The plugin's place in the engine's world: it is told to go by SIGINT (after each phase, and on the second Ctrl-C), and it
- * may outlive an engine that was killed. Either way no half-made VM may stay behind.
+ * may outlive an engine that was killed. Either way it ends, and no half-made VM stays behind.
  */
 import { readFileSync } from "node:fs";
 import { MicroVmError } from "../errors.js";
 
-const stop = new AbortController();
+const leave = new AbortController();
 const running = new Set<Promise<unknown>>();
-let listening = false;
+let attentive = false;
+
+/** Fires when the plugin has to go. What makes a VM heeds it and cleans up; everything else is brought to its end. */
+export const leaving: AbortSignal = leave.signal;
 
 /** The engine starts the plugin through a shell script, so it is our parent or our parent's parent. */
 const ancestors = lineage();
 
-/**
- * Runs an operation that makes a VM. Its signal fires when the engine tells the plugin to go; the process then ends
- * once every such operation has cleaned up (the engine kills it after 5 s). Operations that are not of this kind need no
- * such care: what they do can be done again.
- */
-export async function making<T>(operation: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  if (!listening) {
-    listening = true;
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => void leave());
-  }
-  // Nobody signals the plugin of an engine that was killed.
-  const watch = setInterval(() => {
-    if (!engineIsAlive()) stop.abort(new MicroVmError("Cancelled", "the engine died"));
-  }, 500);
-  const work = operation(stop.signal);
+/** Runs an operation that the plugin does not leave half-way, as long as the engine lets it: 5 s later it kills. */
+export async function attended<T>(operation: () => Promise<T>): Promise<T> {
+  attend();
+  const work = operation();
   running.add(work);
   try {
     return await work;
   } finally {
     running.delete(work);
-    clearInterval(watch);
   }
 }
 
-async function leave(): Promise<void> {
-  stop.abort(new MicroVmError("Cancelled", "the engine ended the operation"));
+function attend(): void {
+  if (attentive) return;
+  attentive = true;
+  const told = new MicroVmError("Cancelled", "the engine ended the operation");
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => void end(told));
+  // Nobody signals the plugin of an engine that was killed.
+  const watch = (): void => {
+    try {
+      assertEngineAlive();
+    } catch (error) {
+      void end(error);
+    }
+  };
+  setInterval(watch, 500).unref();
+}
+
+async function end(reason: unknown): Promise<void> {
+  leave.abort(reason);
   await Promise.allSettled(running);
   process.exit(0);
 }
 
-/** False when the engine that asked for the work died: its answer would reach nobody. */
-export function engineIsAlive(): boolean {
-  return lineage().join() === ancestors.join();
+/** Throws when the engine that asked for the work died: its answer would reach nobody. */
+export function assertEngineAlive(): void {
+  if (lineage().join() !== ancestors.join()) throw new MicroVmError("Cancelled", "the engine died");
 }
 
 function lineage(): number[] {

@@ -100,11 +100,11 @@ test("another resource's interrupted create is left alone", async () => {
   await destroyVm(interrupted.vmId, { from: "sigkill" });
 });
 
-test("the engine dies during create: the VM that nobody would know of is removed", async () => {
+test("the engine dies during create: the VM that nobody would know of is removed, and the plugin ends", async () => {
   await using plugin = await startPlugin({ underEngine: true });
   const inputs = await checkedInputs(plugin);
-  const outcome = outcomeOf(plugin.create(inputs));
+  void outcomeOf(plugin.create(inputs));
   process.kill(plugin.pid, "SIGKILL");
-  expect(await outcome).toContain("Cancelled: the engine died");
+  await plugin.stdoutEnd;
   expect(await leftovers()).toEqual([]);
 });
