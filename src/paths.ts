@@ -22,6 +22,9 @@ export const kernelCacheDir = (): string => join(cacheDir(), "kernels");
 /** One folder for each VM on this host. */
 export const vmsDir = (): string => join(stateDir(), "vms");
 
+/** Who boots VMs on this host now, and who waits to (boot-queue.ts). */
+export const bootsDir = (): string => join(stateDir(), "boots");
+
 /**
  * Holds a VM's sockets when its own folder's path is too long for one. The system's temporary folder, because
  * XDG_RUNTIME_DIR goes away at logout while VMs stay.

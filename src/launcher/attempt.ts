@@ -19,8 +19,8 @@ import { hostTscKhz } from "./tsc.js";
 import { generationFiles, removal, socketPaths, type SocketPaths } from "./vm-folder.js";
 
 export interface Progress {
-  /** Called with one short line for each step and each thing worth knowing. */
-  onProgress?: ((text: string) => void) | undefined;
+  /** Called with one short line for each step; for news, too, which are worth knowing when the step is over. */
+  onProgress?: ((text: string, weight?: "news") => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 

@@ -2,6 +2,7 @@
 import { MicroVmError } from "../errors.js";
 import { kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { bring, prepareGeneration, removeGeneration, type Attempt, type BootOptions } from "./attempt.js";
+import { inTurn } from "./boot-queue.js";
 import { hasContent } from "./console.js";
 import { readEnding } from "./ending.js";
 import { rememberKvm } from "./kvm-verdict.js";
@@ -12,10 +13,29 @@ import type { Lifeless } from "./sign-of-life.js";
 import { generationFiles } from "./vm-folder.js";
 
 /**
- * Boots the record's spec as its next generation and returns the record as it then stands on disk. When it throws, no
- * process of that generation is left, and the record still says `creating`. The caller holds the VM's lock.
+ * Boots the record's spec as its next generation, when it is its turn on this host, and returns the record as it then stands on
+ * disk. When it throws, no process of that generation is left, and the record still says `creating`. The caller holds the
+ * VM's lock.
  */
 export async function boot(
+  record: VmRecord,
+  preparation: Preparation,
+  options: BootOptions,
+): Promise<VmRecord> {
+  const { memoryMb } = record.spec;
+  return await inTurn({ ...options, memoryMb }, async (waitedMs) => {
+    const ready = await bootUnderFirst(record, preparation, options);
+    const { bootMillis = 0, accelerator } = ready.generation!;
+    const waited = waitedMs > 0 ? ` (waited ${inSeconds(waitedMs)} for its turn)` : "";
+    options.onProgress?.(`booted in ${inSeconds(bootMillis)} under ${accelerator}${waited}`, "news");
+    return ready;
+  });
+}
+
+const inSeconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`;
+
+/** Boots under the first accelerator that runs the guest. */
+async function bootUnderFirst(
   record: VmRecord,
   preparation: Preparation,
   options: BootOptions,
@@ -31,7 +51,7 @@ export async function boot(
     if (!(error instanceof NotExecuted)) throw error;
     if (fallback === undefined) throw kvmRequired(error.message, error.evidence);
     const reason = `KVM failed on this host: ${error.message}`;
-    options.onProgress?.(reason);
+    options.onProgress?.(reason, "news");
     const ready = await bootUnder({ ...fallback, reason }, error.attempt, preparation, options);
     // Only now is it the accelerator's fault for certain: the same guest came up without it.
     await rememberKvm(qemu, kernel.arch, { works: false, reason: error.message });

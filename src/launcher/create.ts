@@ -75,7 +75,7 @@ export async function launchNew(
 /** Checks everything, and says what a user should know. */
 export async function prepared(spec: VmSpec, { onProgress, signal }: Progress): Promise<Preparation> {
   const preparation = await prepare(spec);
-  for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`);
+  for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`, "news");
   signal?.throwIfAborted();
   return preparation;
 }

@@ -1,6 +1,6 @@
 /**
- * One operation at a time on each VM, whichever processes ask for it. A lock names its holder by pid, start time and boot, never by
- * a time of its own (clocks jump), so that one whose holder died is free at once.
+ * One operation at a time on each VM, whichever processes ask for it. A lock names its holder (holder.ts), so that one whose
+ * holder died is free at once.
  *
  * The VM's folder holds symbolic links `lock.N` whose target is the holder, or `free`: made in one step, content and
  * all. The highest number counts. Whoever finds it free, or its holder dead, makes the next one, which only one can.
@@ -10,7 +10,8 @@ import { readFile, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError, systemErrorCode } from "../errors.js";
-import { isAlive, processWith, type ProcessIdentity } from "./process.js";
+import { drop, hold, holderOf } from "./holder.js";
+import type { ProcessIdentity } from "./process.js";
 import { makeVmDir, vmDir } from "./vm-folder.js";
 
 const free = "free";
@@ -62,16 +63,12 @@ export async function withVmLock<T>(
 export async function vmLockHolder(vmId: string): Promise<ProcessIdentity | undefined> {
   const dir = vmDir(vmId);
   try {
-    return holderOf(await highest(dir));
+    return holderOf((await highest(dir)).target);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }
-
-/** What the locks say that this process holds. One of ours that is not in it could not be given back. */
-const held = new Set<string>();
-let taken = 0;
 
 interface Lock {
   number: number;
@@ -80,15 +77,13 @@ interface Lock {
 
 /** The lock that is now ours, or who has it. */
 async function take(dir: string): Promise<Lock | ProcessIdentity> {
-  const target = ownTarget();
-  // Before it is made, because others in this process see it at once.
-  held.add(target);
+  const target = hold();
   try {
     const lock = await makeNext(dir, target);
-    if ("pid" in lock) held.delete(target);
+    if ("pid" in lock) drop(target);
     return lock;
   } catch (error) {
-    held.delete(target);
+    drop(target);
     throw error;
   }
 }
@@ -96,7 +91,7 @@ async function take(dir: string): Promise<Lock | ProcessIdentity> {
 async function makeNext(dir: string, target: string): Promise<Lock | ProcessIdentity> {
   for (;;) {
     const last = await highest(dir);
-    const holder = holderOf(last);
+    const holder = holderOf(last.target);
     if (holder) return holder;
     const number = last.number + 1;
     try {
@@ -122,9 +117,9 @@ async function release(dir: string, { number, target }: Lock): Promise<void> {
       await removeBelow(dir, number + 1);
     }
   } catch {
-    // Nobody takes it for ours, see `held`.
+    // Nobody takes it for ours once it is dropped.
   }
-  held.delete(target);
+  drop(target);
 }
 
 const pathOf = (dir: string, number: number): string => join(dir, `lock.${number}`);
@@ -152,21 +147,6 @@ async function highest(dir: string): Promise<Lock> {
       if (systemErrorCode(error) !== "ENOENT") throw error;
     }
   }
-}
-
-/** The living process that has the lock. */
-function holderOf({ target }: Lock): ProcessIdentity | undefined {
-  const [, pid, startTicks, bootId] = /^(\d+) (\d+) (\S+) \d+$/.exec(target) ?? [];
-  if (pid === undefined) return undefined;
-  const holder = { pid: Number(pid), startTicks: startTicks!, bootId: bootId! };
-  if (holder.pid === process.pid && !held.has(target)) return undefined;
-  return isAlive(holder) ? holder : undefined;
-}
-
-/** This process, and which of its locks it is. */
-function ownTarget(): string {
-  const { pid, startTicks, bootId } = processWith(process.pid)!;
-  return `${pid} ${startTicks} ${bootId} ${++taken}`;
 }
 
 async function busy(vmId: string, { pid }: ProcessIdentity): Promise<MicroVmError> {

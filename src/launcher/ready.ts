@@ -32,6 +32,7 @@ export async function waitReady(watch: ReadyWatch): Promise<void> {
   await race(watch.signal, [
     (signal) => guestsWord(watch, signal).then(() => httpAnswer(watch, 20, signal)),
     (signal) => httpAnswer(watch, 250, signal),
+    (signal) => end(watch, signal),
     (signal) =>
       sleep(left, undefined, { signal }).then(async () => {
         throw await timeoutError(watch);
@@ -58,14 +59,19 @@ export async function race<T>(
   }
 }
 
-/** Ends when the guest wrote its ready line; throws when it wrote why it cannot serve, or QEMU is gone. */
+/** Ends when the guest wrote its ready line; throws when it wrote why it cannot serve. */
 async function guestsWord(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
   for await (const _ of changesIn(watch.files.dir, signal)) {
     const { ready, fatal } = await guestWords(watch);
     if (ready) return;
     if (fatal !== undefined) throw await gaveUp(watch, fatal);
-    if (!isAlive(watch.vm)) throw await death(watch);
   }
+  signal.throwIfAborted();
+}
+
+/** Throws once QEMU is gone, however far its guest had come. */
+async function end(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
+  for await (const _ of changesIn(watch.files.dir, signal)) if (!isAlive(watch.vm)) throw await death(watch);
   signal.throwIfAborted();
 }
 

@@ -93,7 +93,7 @@ export async function writeRecord(record: VmRecord): Promise<void> {
   }
 }
 
-/** The record, or undefined when there is none. Throws Io when there is one that cannot be understood. */
+/** The record, or undefined when there is none. Throws Io when there is one that cannot be understood, or is another VM's. */
 export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
   let text: string;
   try {
@@ -104,8 +104,9 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
       cause: error,
     });
   }
+  let record: VmRecord;
   try {
-    return formerRecordSchema.parse(JSON.parse(text));
+    record = formerRecordSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw new MicroVmError(
       "Io",
@@ -116,6 +117,12 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
       },
     );
   }
+  // Whoever copied a VM's folder must not stop that VM by removing the copy.
+  if (record.vmId !== vmId)
+    throw new MicroVmError("Io", `the record of ${vmId} is a copy of that of ${record.vmId}`, {
+      hint: `\`microvm kill ${vmId}\` removes ${vmDir(vmId)} and leaves ${record.vmId} alone.`,
+    });
+  return record;
 }
 
 /** Every record on this host that can be read, oldest first; `onUnreadable` gets the error of each that cannot. */

@@ -90,7 +90,7 @@ async function movePorts(
   { onProgress }: Progress,
 ): Promise<VmRecord> {
   const { guestApiPort = 0 } = generation;
-  for (const warning of exposuresOf(next.spec)) onProgress?.(`warning: ${warning}`);
+  for (const warning of exposuresOf(next.spec)) onProgress?.(`warning: ${warning}`, "news");
   await using monitor = await connectMonitor(generation, {});
   const start = performance.now();
   let moved = next;
@@ -99,7 +99,7 @@ async function movePorts(
     await writeRecord(moved);
   });
   const millis = (performance.now() - start).toFixed(1);
-  if (isChanged) onProgress?.(`ports changed on the running VM in ${millis} ms`);
+  if (isChanged) onProgress?.(`ports changed on the running VM in ${millis} ms`, "news");
   return moved;
 }
 

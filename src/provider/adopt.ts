@@ -15,7 +15,7 @@ const adopted = new Set<string>();
 export async function adopt(inputs: Inputs, options: CreateOptions): Promise<VmStatus | undefined> {
   const vmId = await unclaimedVm(inputs.owner, options);
   if (vmId === undefined) return undefined;
-  options.onProgress?.(`warning: takes over ${vmId}, which an earlier up had started and not come back to`);
+  options.onProgress?.(`takes over ${vmId}, which an earlier up had started and not come back to`, "news");
   try {
     const status = await updateVm(vmId, specOf(inputs), options);
     adopted.add(vmId);

@@ -3,7 +3,7 @@ import { createVm } from "../launcher/index.js";
 import { adopt } from "./adopt.js";
 import { assertEngineAlive, leaving } from "./engine.js";
 import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
-import { warningsOf } from "./words.js";
+import { newsOf } from "./words.js";
 
 export interface CreateResult {
   id: string;
@@ -14,7 +14,7 @@ export async function create(inputs: Inputs): Promise<CreateResult> {
   const name = nameOf(inputs);
   const options = {
     ...{ name, owner: inputs.owner, signal: leaving },
-    ...{ confirm: assertEngineAlive, onProgress: warningsOf(name) },
+    ...{ confirm: assertEngineAlive, onProgress: newsOf(name) },
   };
   const status = (await adopt(inputs, options)) ?? (await createVm(specOf(inputs), options));
   return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };

@@ -14,9 +14,9 @@ export function speaking<A extends unknown[], R>(
   };
 }
 
-/** Passes on the warnings among the launcher's progress, with the resource's name in front; a few lines, not a log. */
-export function warningsOf(name: string): (text: string) => void {
-  return (text) => {
-    if (text.startsWith("warning: ")) console.log(`${name}: ${text}`);
+/** Passes on the news among the launcher's progress, with the resource's name in front; a few lines, not a log. */
+export function newsOf(name: string): (text: string, weight?: "news") => void {
+  return (text, weight) => {
+    if (weight === "news") console.log(`${name}: ${text}`);
   };
 }

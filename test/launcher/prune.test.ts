@@ -2,15 +2,23 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { destroyVm } from "../../src/launcher/destroy.js";
 import { withVmLock } from "../../src/launcher/lock.js";
 import { pruneVms, type PruneOptions, type PruneReport } from "../../src/launcher/prune.js";
-import { writeRecord, type Generation, type VmRecord } from "../../src/launcher/record.js";
+import {
+  findRecord,
+  listRecords,
+  writeRecord,
+  type Generation,
+  type VmRecord,
+} from "../../src/launcher/record.js";
 import { generationFiles, removedPrefix, vmDir } from "../../src/launcher/vm-folder.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
+import { isAlive } from "../support/wait.js";
 
 let dir: string;
 const children: ChildProcess[] = [];
@@ -125,6 +133,25 @@ async function damaged(vmId: string): Promise<void> {
   await record(vmId);
   await writeFile(join(vmDir(vmId), "record.json"), '{"format":');
 }
+
+test("a copy of a VM's folder is removed without that VM, by prune and by destroy", async () => {
+  const pid = await processWith("-uuid", uuid, "-pidfile", generationFiles("db-1", 1).pidFile);
+  await record("db-1");
+  const copy = async (vmId: string) => await cp(vmDir("db-1"), vmDir(vmId), { recursive: true });
+  await copy("copy-1");
+  await expect(findRecord("copy-1")).rejects.toMatchObject({
+    code: "Io",
+    message: "the record of copy-1 is a copy of that of db-1",
+  });
+  expect((await listRecords()).map(({ vmId }) => vmId)).toEqual(["db-1"]);
+  expect(await prune()).toMatchObject({ removed: [{ vmId: "copy-1", path: vmDir("copy-1") }], kept: [] });
+  for (const from of ["powerdown", "sigkill"] as const) {
+    await copy("copy-2");
+    expect(await destroyVm("copy-2", { from })).toMatchObject({ rung: "gone" });
+  }
+  expect(await there()).toEqual(["db-1"]);
+  expect(isAlive(pid)).toBe(true);
+});
 
 test("a VM that runs is left alone, without a word", async () => {
   await record("db-1");

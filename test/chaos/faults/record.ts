@@ -1,7 +1,8 @@
 /** What can happen to a record by hand. */
-import { cp, rm, truncate, readFile, writeFile } from "node:fs/promises";
+import { strict as assert } from "node:assert";
+import { cp, readdir, rm, truncate, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { updateVm } from "../../../src/launcher/index.js";
+import { destroyVm, pruneVms, updateVm } from "../../../src/launcher/index.js";
 import { vmDir } from "../../../src/launcher/vm-folder.js";
 import type { World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
@@ -50,7 +51,7 @@ export const recordFaults: Fault[] = [
     waysOn: ["relaunch", "destroy", "kill", "prune"],
   },
   {
-    name: "a VM's files copied, and the copy removed",
+    name: "a VM's files copied, and the copy destroyed, killed or pruned",
     inflict: (world) =>
       wounded(world, async ({ vmId }): Promise<Partial<Wound>> => {
         const copy = `${vmId}-copy`;
@@ -58,7 +59,13 @@ export const recordFaults: Fault[] = [
           recursive: true,
           filter: (path) => !/\.(sock|pipe)$/.test(path),
         });
-        return { heal: async () => await rm(vmDir(copy), { recursive: true }) };
+        await world.random.pick([
+          () => destroyVm(copy),
+          () => destroyVm(copy, { from: "sigkill" }),
+          () => pruneVms(),
+        ])();
+        await assert.rejects(readdir(vmDir(copy)), { code: "ENOENT" });
+        return {};
       }),
     then: ["running"],
     waysOn: ["nothing", "relaunch"],
