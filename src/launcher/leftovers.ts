@@ -1,10 +1,10 @@
 /** Looks for what VMs that are over have left on this host. It changes nothing; `prune.ts` does. */
-import { lstat, readFile, readdir, rm } from "node:fs/promises";
+import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
-import { findVmProcess, vmProcessesBelow } from "./process.js";
-import { readRecord, removeRecord, type Owner, type VmRecord } from "./record.js";
+import { findVmProcess, processNaming, vmProcessesBelow } from "./process.js";
+import { readRecord, removeRecord, Worthless, type Owner, type VmRecord } from "./record.js";
 import { generationFiles, isVmId, removedPrefix, removeVmDir, vmDir } from "./vm-folder.js";
 import { statusOfRecord } from "./status.js";
 
@@ -30,10 +30,11 @@ export async function leftOfVm(
   { all = false }: { all?: boolean | undefined },
 ): Promise<Finding[]> {
   const record = await readRecord(vmId).catch((error: unknown) => error as MicroVmError);
-  const found =
-    record === undefined || record instanceof MicroVmError
-      ? await withoutRecord(vmId, record?.message ?? "a folder without a record")
-      : await withRecord(record, all);
+  const found = await (record === undefined
+    ? withoutRecord(vmId, "a folder without a record")
+    : record instanceof MicroVmError
+      ? withUnreadable(vmId, record)
+      : withRecord(record, all));
   return found?.remove ? [found] : [...(await halfWritten(vmId)), ...(found ? [found] : [])];
 }
 
@@ -65,10 +66,16 @@ const orphan = ({ vmId }: VmRecord, { project, stack }: Owner): Finding => ({
   hint: `If that was interrupted, the next \`pulumi up\` takes it over; \`microvm stop ${vmId}\` ends it.`,
 });
 
+/** It may be a VM's all the same, where it only could not be read or is a newer version's. */
+async function withUnreadable(vmId: string, error: MicroVmError): Promise<Finding> {
+  if (error.cause instanceof Worthless) return await withoutRecord(vmId, error.message);
+  return { leftover: { vmId, path: vmDir(vmId), what: error.message }, hint: error.hint ?? "" };
+}
+
 /** Its uuid is not known, but the command lines of QEMU and of the shell above it name the VM's files. */
 async function withoutRecord(vmId: string, what: string): Promise<Finding> {
   const leftover = { vmId, path: vmDir(vmId), what };
-  const pid = await processNaming(leftover.path);
+  const pid = await processNaming(wordsOf(leftover.path));
   if (pid === undefined) return { leftover, remove: () => removeUnrecorded(vmId) };
   return { leftover, hint: `Process ${pid} may be this VM: \`microvm kill ${vmId}\` ends and removes it.` };
 }
@@ -106,15 +113,15 @@ export const leftByRemovals = (folders: readonly string[]): Finding[] =>
 export async function staleSocketFolders(folders: readonly string[]): Promise<Finding[]> {
   const temporary = dirname(shortSocketDir(""));
   const prefix = basename(shortSocketDir(""));
-  const found = (await readdir(temporary).catch(() => [])).map(async (name) => {
+  const found: Finding[] = [];
+  for (const name of await readdir(temporary).catch(() => [])) {
     const vmId = name.slice(prefix.length);
-    if (!name.startsWith(prefix) || !isVmId(vmId) || folders.includes(vmId)) return [];
+    if (!name.startsWith(prefix) || !isVmId(vmId) || folders.includes(vmId)) continue;
     const path = join(temporary, name);
-    return (await isStaleSocketFolder(path))
-      ? [removable({ vmId, path, what: "sockets of a VM that is gone" })]
-      : [];
-  });
-  return (await Promise.all(found)).flat();
+    if (await isStaleSocketFolder(path))
+      found.push(removable({ vmId, path, what: "sockets of a VM that is gone" }));
+  }
+  return found;
 }
 
 /** Other programs have folders there whose names look alike, and VMs of other state folders too. */
@@ -125,7 +132,7 @@ async function isStaleSocketFolder(path: string): Promise<boolean> {
   return (
     names.length > 0 &&
     names.every((name) => /^\d+\.((qmp|ctl|guest)\.)?sock$/.test(name)) &&
-    (await processNaming(path)) === undefined
+    (await processNaming(wordsOf(path))) === undefined
   );
 }
 
@@ -135,12 +142,5 @@ const removable = (leftover: Leftover): Finding => ({
   remove: () => rm(leftover.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }),
 });
 
-/** A process with files below the folder on its command line, whichever way led there. */
-async function processNaming(folder: string): Promise<number | undefined> {
-  const text = `/${basename(dirname(folder))}/${basename(folder)}/`;
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-    if (words.includes(text)) return Number(pid);
-  }
-  return undefined;
-}
+/** What a process with files below the folder has on its command line, whichever way led there. */
+const wordsOf = (folder: string): string => `/${basename(dirname(folder))}/${basename(folder)}/`;

@@ -59,14 +59,17 @@ export async function withVmLock<T>(
   }
 }
 
-/** Who works on the VM just now, if anybody. */
+/** Who works on the VM just now, if anybody. Throws Io. */
 export async function vmLockHolder(vmId: string): Promise<ProcessIdentity | undefined> {
   const dir = vmDir(vmId);
   try {
     return holderOf((await highest(dir)).target);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
+    throw new MicroVmError("Io", `cannot tell who works on ${vmId}: ${(error as Error).message}`, {
+      hint: `Look at the lock in ${dir}.`,
+      cause: error,
+    });
   }
 }
 

@@ -28,14 +28,24 @@ export interface VmTrace {
   startTicks?: string | undefined;
 }
 
-/** What the kernel says in a file of /proc; "" where it says nothing. It is read at once: the kernel answers sooner than another thread would. */
+/**
+ * What the kernel says in a file of /proc; "" of a process that is gone or not to be looked at. Throws Io where it cannot be asked, as
+ * with no file descriptor left: that is no word of a process's end. It is read at once: the kernel answers sooner than another thread would.
+ */
 function procFile(path: string): string {
   try {
     return readFileSync(`/proc/${path}`, "utf8");
-  } catch {
-    return "";
+  } catch (cause) {
+    if (["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(systemErrorCode(cause) ?? "")) return "";
+    throw cannotLook(cause);
   }
 }
+
+const cannotLook = (cause: unknown): MicroVmError =>
+  new MicroVmError("Io", `cannot look at the host's processes: ${(cause as Error).message}`, {
+    hint: "Whether a VM runs is not known until that works; `ulimit -n` tells how many files a process may have open.",
+    cause,
+  });
 
 /** The boot of this host: no process survives it. */
 export const hostBootId = (): string => (bootId ??= procFile("sys/kernel/random/boot_id").trim());
@@ -81,9 +91,16 @@ export async function vmProcessesBelow(folder: string): Promise<(VmProcess & { p
   return found;
 }
 
+/** A process with the text on its command line, whoever's it is. */
+export const processNaming = async (text: string): Promise<number | undefined> =>
+  await firstOf((pid) => (procFile(`${pid}/cmdline`).includes(text) ? pid : undefined));
+
 /** Asks about each process of this host until there is an answer. */
 async function firstOf<T>(ask: (pid: number) => T | undefined): Promise<T | undefined> {
-  for (const entry of await readdir("/proc")) {
+  const entries = await readdir("/proc").catch((cause: unknown) => {
+    throw cannotLook(cause);
+  });
+  for (const entry of entries) {
     const answer = /^\d+$/.test(entry) ? ask(Number(entry)) : undefined;
     if (answer !== undefined) return answer;
   }

@@ -11,7 +11,7 @@ import {
   type Leftover,
 } from "./leftovers.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
-import { isVmId } from "./vm-folder.js";
+import { isVmId, vmDir } from "./vm-folder.js";
 
 export interface PruneOptions {
   /** Also what is left of Pulumi stacks' VMs. Default false: their next `up` relaunches or removes them. */
@@ -35,7 +35,7 @@ export interface PruneReport {
 /**
  * Removes VMs that have ended and launches that were interrupted, folders without a readable record of which nothing runs,
  * and what interrupted writes and removals left. A VM that somebody is at work on is passed over, so two of these at once
- * are no error. Throws Io when the VMs cannot be listed; what cannot be removed is among the kept.
+ * are no error. Throws Io when the VMs or the host's processes cannot be listed; what cannot be judged or removed is among the kept.
  */
 export async function pruneVms(options: PruneOptions = {}): Promise<PruneReport> {
   const entries = await readdir(vmsDir(), { withFileTypes: true }).catch((cause: unknown) => {
@@ -43,22 +43,38 @@ export async function pruneVms(options: PruneOptions = {}): Promise<PruneReport>
     throw new MicroVmError("Io", `cannot list the VMs: ${(cause as Error).message}`, { cause });
   });
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  const outcomes = await Promise.all([
-    ...folders.filter(isVmId).map((vmId) => pruneVm(vmId, options)),
-    settle(
-      [...leftByRemovals(folders), ...(await folderless(folders)), ...(await staleSocketFolders(folders))],
-      options,
-    ),
-  ]);
+  const stray = [
+    ...leftByRemovals(folders),
+    ...(await folderless(folders)),
+    ...(await staleSocketFolders(folders)),
+  ];
+  const vmIds = folders.filter(isVmId);
+  const outcomes: PruneReport[] = [];
+  for (let at = 0; at < vmIds.length; at += atOnce) {
+    const some = vmIds.slice(at, at + atOnce);
+    outcomes.push(...(await Promise.all(some.map((vmId) => pruneVm(vmId, options)))));
+  }
+  outcomes.push(await settle(stray, options));
   return {
     removed: outcomes.flatMap(({ removed }) => removed),
     kept: outcomes.flatMap(({ kept }) => kept),
   };
 }
 
+/** Each VM takes some file descriptors, of which a process has perhaps a thousand. */
+const atOnce = 16;
+
 const nothing: PruneReport = { removed: [], kept: [] };
 
-async function pruneVm(vmId: string, options: PruneOptions): Promise<PruneReport> {
+/** One of which nothing can be said hides none of the others. */
+const pruneVm = async (vmId: string, options: PruneOptions): Promise<PruneReport> =>
+  await pruneIdle(vmId, options).catch((error: unknown) => {
+    if (!(error instanceof MicroVmError)) throw error;
+    const { message, hint = "" } = error;
+    return { removed: [], kept: [{ vmId, path: vmDir(vmId), what: message, hint }] };
+  });
+
+async function pruneIdle(vmId: string, options: PruneOptions): Promise<PruneReport> {
   if (await vmLockHolder(vmId)) return nothing;
   const look = () => leftOfVm(vmId, options);
   const found = await look();

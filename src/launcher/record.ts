@@ -77,6 +77,8 @@ const formerRecordSchema = z.preprocess((value) => {
   };
 }, recordSchema);
 
+const newerRecordSchema = z.looseObject({ format: z.int().gt(2) });
+
 export type Owner = z.infer<typeof ownerSchema>;
 export type Generation = z.infer<typeof generationSchema>;
 export type VmRecord = z.infer<typeof recordSchema>;
@@ -93,6 +95,17 @@ export async function writeRecord(record: VmRecord): Promise<void> {
   }
 }
 
+/** Why a record is of no use to anybody: the cause of readRecord's error, but where it could not be read or is a newer version's. */
+export class Worthless extends Error {}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The record, or undefined when there is none. Throws Io when there is one that cannot be understood, or is another VM's. */
 export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
   let text: string;
@@ -101,26 +114,32 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(systemErrorCode(error) ?? "")) return undefined;
     throw new MicroVmError("Io", `cannot read the record of ${vmId}: ${(error as Error).message}`, {
+      hint: `Check that ${recordPath(vmId)} can be read.`,
       cause: error,
     });
   }
-  let record: VmRecord;
-  try {
-    record = formerRecordSchema.parse(JSON.parse(text));
-  } catch (cause) {
+  const value = parsedJson(text);
+  const { data: record, error } = formerRecordSchema.safeParse(value);
+  const kill = `\`microvm kill ${vmId}\``;
+  if (newerRecordSchema.safeParse(value).success)
     throw new MicroVmError(
       "Io",
-      `the record of ${vmId} is not one this version understands: ${recordPath(vmId)}`,
+      `the record of ${vmId} was written by a newer version: ${recordPath(vmId)}`,
       {
-        hint: `It was written by a newer version or damaged. \`microvm kill ${vmId}\` ends its QEMU and removes its files.`,
-        cause,
+        hint: `Use that version of pulumi-microvm. ${kill} ends its QEMU and removes its files.`,
+        cause: error,
       },
     );
-  }
+  if (record === undefined)
+    throw new MicroVmError("Io", `the record of ${vmId} is damaged: ${recordPath(vmId)}`, {
+      hint: `${kill} ends its QEMU and removes its files.`,
+      cause: new Worthless("it is no record", { cause: error }),
+    });
   // Whoever copied a VM's folder must not stop that VM by removing the copy.
   if (record.vmId !== vmId)
     throw new MicroVmError("Io", `the record of ${vmId} is a copy of that of ${record.vmId}`, {
-      hint: `\`microvm kill ${vmId}\` removes ${vmDir(vmId)} and leaves ${record.vmId} alone.`,
+      hint: `${kill} removes ${vmDir(vmId)} and leaves ${record.vmId} alone.`,
+      cause: new Worthless("it is another VM's"),
     });
   return record;
 }

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import {
   cpuSeconds,
   findVmProcess,
@@ -91,6 +91,33 @@ test("processor time is counted in seconds", () => {
   expect(cpuSeconds(own)).toBeCloseTo((user + system) / 1e6, 0);
   expect(own.bootId).toBe(hostBootId());
 });
+
+test("a VM is not taken for gone by whoever has no file descriptor left to look", async () => {
+  const pid = await idle("-uuid", uuid);
+  const known = { uuid, ...processWith(pid)! };
+  const program = `
+    import { openSync } from "node:fs";
+    import { findVmProcess, isAlive } from ${JSON.stringify(resolve("src/launcher/process.ts"))};
+    const known = ${JSON.stringify(known)};
+    const looks = [() => isAlive(known), () => findVmProcess(known, ""), () => findVmProcess({ uuid: known.uuid }, "")];
+    const all = async () => await Promise.all(looks.map(async (look) => {
+      try { return Boolean(await look()); } catch (error) { return error.code; }
+    }));
+    const before = await all();
+    try { for (;;) openSync("/dev/null"); } catch {}
+    console.log(JSON.stringify([before, await all()]));`;
+  const limited = ["-c", 'ulimit -n 100; exec "$@"', "sh", process.execPath, "--import", "tsx"];
+  const child = spawn("/bin/sh", [...limited, "--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, NODE_OPTIONS: "" },
+  });
+  children.push(child);
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  expect(JSON.parse(line.toString())).toEqual([
+    [true, true, true],
+    ["Io", "Io", "Io"],
+  ]);
+}, 60_000);
 
 test("the uuid elsewhere on a command line proves nothing", async () => {
   await idle("-name", uuid);

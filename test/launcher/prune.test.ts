@@ -111,11 +111,7 @@ test.each<[string, (vmId: string) => Promise<unknown>, string]>([
     (vmId) => mkdir(join(vmDir(vmId), "1"), { recursive: true }),
     "a folder without a record",
   ],
-  [
-    "a damaged record of which nothing runs",
-    damaged,
-    "the record of db-1 is not one this version understands",
-  ],
+  ["a damaged record of which nothing runs", damaged, "the record of db-1 is damaged"],
 ])("%s is removed, and with a dry run told of", async (_, make, what) => {
   await make("db-1");
   const expected = {
@@ -151,6 +147,45 @@ test("a copy of a VM's folder is removed without that VM, by prune and by destro
   }
   expect(await there()).toEqual(["db-1"]);
   expect(isAlive(pid)).toBe(true);
+});
+
+test.each<[string, (vmId: string) => Promise<unknown>, string]>([
+  [
+    "a newer version's record",
+    async (vmId) => {
+      await record(vmId);
+      await writeFile(join(vmDir(vmId), "record.json"), '{"format":99}');
+    },
+    "the record of db-1 was written by a newer version",
+  ],
+  [
+    "a record that cannot be read",
+    (vmId) => mkdir(join(vmDir(vmId), "record.json"), { recursive: true }),
+    "cannot read the record of db-1: EISDIR",
+  ],
+  [
+    "a lock that says nothing",
+    async (vmId) => {
+      await record(vmId);
+      await writeFile(join(vmDir(vmId), "lock.1"), "");
+    },
+    "cannot tell who works on db-1: EINVAL",
+  ],
+])("%s proves no VM over: it is named and left, and hides no other", async (_, make, what) => {
+  await make("db-1");
+  await record("db-2");
+  expect(await prune({ all: true })).toMatchObject({
+    removed: [{ vmId: "db-2" }],
+    kept: [
+      {
+        vmId: "db-1",
+        path: vmDir("db-1"),
+        what: expect.stringContaining(what) as string,
+        hint: expect.stringMatching(/\.$/) as string,
+      },
+    ],
+  });
+  expect(await there()).toEqual(["db-1"]);
 });
 
 test("a VM that runs is left alone, without a word", async () => {
@@ -289,7 +324,7 @@ test("several at once remove everything once", async () => {
   const removed = reports.flatMap((report) => report.removed.flatMap(({ vmId }) => vmId ?? []));
   expect(removed.sort()).toEqual([...ids].sort());
   expect(await there()).toEqual([]);
-});
+}, 60_000);
 
 test("a state folder that cannot be listed", async () => {
   await writeFile(vmsDir(), "");

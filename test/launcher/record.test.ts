@@ -80,18 +80,18 @@ test("nobody else may look into a VM's folder, and no half-written file stays", 
 });
 
 test.each([
-  ["a newer format", JSON.stringify({ ...record("db-1"), format: 3 })],
-  ["another document", '{"hello":1}'],
-  ["no JSON", "{"],
-  ["nothing", ""],
-])("%s is refused in words and left as it is", async (_, text) => {
+  ["a newer format", JSON.stringify({ ...record("db-1"), format: 3 }), "was written by a newer version"],
+  ["another document", '{"hello":1}', "is damaged"],
+  ["no JSON", "{", "is damaged"],
+  ["nothing", "", "is damaged"],
+])("%s is refused in words and left as it is", async (_, text, what) => {
   await mkdir(vmDir("db-1"), { recursive: true });
   const path = join(vmDir("db-1"), "record.json");
   await writeFile(path, text);
   await expect(readRecord("db-1")).rejects.toMatchObject({
     code: "Io",
-    message: `the record of db-1 is not one this version understands: ${path}`,
-    hint: expect.stringContaining("newer version or damaged") as string,
+    message: `the record of db-1 ${what}: ${path}`,
+    hint: expect.stringContaining("`microvm kill db-1` ends its QEMU and removes its files") as string,
   });
   expect(await readFile(path, "utf8")).toBe(text);
 });
