@@ -2,16 +2,19 @@
  * How processes say in a file's name or target that they hold something, so that others see when the holder died. By pid, start
  * time and boot, never by a time of the file's own: clocks jump.
  */
+import { randomUUID } from "node:crypto";
+import { threadId } from "node:worker_threads";
 import { isAlive, processWith, type ProcessIdentity } from "./process.js";
 
-/** What texts say that this process holds. One of ours that is not in it could not be taken back. */
-const held = new Set<string>();
-let taken = 0;
+const registry = Symbol.for("pulumi-microvm.held");
 
-/** A text that nobody wrote before: this process holds something, until it drops that or dies. */
+/** What texts say that this thread holds, also by other copies of this package. One of ours that is not in it could not be taken back. */
+const held = ((globalThis as { [registry]?: Set<string> })[registry] ??= new Set());
+
+/** A text that nobody wrote before: this thread holds something, until it drops that or its process dies. */
 export function hold(): string {
   const { pid, startTicks, bootId } = processWith(process.pid)!;
-  const text = `${pid} ${startTicks} ${bootId} ${++taken}`;
+  const text = `${pid} ${startTicks} ${bootId} ${threadId} ${randomUUID()}`;
   held.add(text);
   return text;
 }
@@ -23,9 +26,10 @@ export function drop(text: string): void {
 
 /** The living process that holds what has this text. */
 export function holderOf(text: string): ProcessIdentity | undefined {
-  const [, pid, startTicks, bootId] = /^(\d+) (\d+) (\S+) \d+$/.exec(text) ?? [];
+  const [, pid, startTicks, bootId, thread] = /^(\d+) (\d+) (\S+) (\d+) \S+$/.exec(text) ?? [];
   if (pid === undefined) return undefined;
   const holder = { pid: Number(pid), startTicks: startTicks!, bootId: bootId! };
-  if (holder.pid === process.pid && !held.has(text)) return undefined;
+  const isOurs = holder.pid === process.pid && Number(thread) === threadId;
+  if (isOurs && !held.has(text)) return undefined;
   return isAlive(holder) ? holder : undefined;
 }

@@ -27,7 +27,7 @@ export interface LockOptions {
 }
 
 /**
- * Runs the work while nobody else works on the VM. Throws VmBusy, naming the holder, when the lock cannot be had in time; VmNotFound
+ * Runs the work while nobody else works on the VM. Throws VmBusy, naming the holder, when the lock cannot be had in time; Cancelled by the signal; VmNotFound
  * when the VM has no folder (any more); Io when no lock can be made in it.
  */
 export async function withVmLock<T>(
@@ -38,7 +38,8 @@ export async function withVmLock<T>(
   const dir = vmDir(vmId);
   const deadline = performance.now() + waitMs;
   for (;;) {
-    signal?.throwIfAborted();
+    if (signal?.aborted)
+      throw new MicroVmError("Cancelled", `stopped while ${vmId} was not free`, { cause: signal.reason });
     if (makeFolder) await makeVmDir(vmId);
     const lock = await explained(vmId, take(dir)).catch((error: MicroVmError) => {
       if (evenWithout && error.code === "Io") return undefined;
@@ -55,7 +56,7 @@ export async function withVmLock<T>(
       }
     }
     if (performance.now() >= deadline) throw await busy(vmId, lock);
-    await sleep(50, undefined, { signal });
+    await sleep(50, undefined, { signal }).catch(() => {});
   }
 }
 

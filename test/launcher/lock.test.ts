@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { vmLockHolder, withVmLock } from "../../src/launcher/lock.js";
 import { hostBootId, processWith } from "../../src/launcher/process.js";
 import { removeVmDir, vmDir } from "../../src/launcher/vm-folder.js";
@@ -75,12 +76,36 @@ test("whoever holds it is named, and it can be waited for", async () => {
   expect(await vmLockHolder("db-1")).toBeUndefined();
 });
 
+test("another copy of this package in the process, and another thread of it, see who holds it", async () => {
+  const lock = JSON.stringify(pathToFileURL(resolve("src/launcher/lock.ts")).href);
+  const takenBy = `async ({ withVmLock }) =>
+    await withVmLock("db-1", async () => "taken", { waitMs: 0 }).catch(({ code }) => code)`;
+  const thread = `
+    import { parentPort } from "node:worker_threads";
+    import { register } from "tsx/esm/api";
+    register();
+    parentPort.postMessage(await (${takenBy})(await import(${lock})));`;
+  const holder = elsewhere(`
+    import { Worker } from "node:worker_threads";
+    const inThread = () =>
+      new Promise((done) => new Worker(${JSON.stringify(thread)}, { eval: true }).once("message", done));
+    const both = async () => [await (${takenBy})(await import(${lock} + "?copy")), await inThread()];
+    const free = await both();
+    await withVmLock("db-1", () => {});
+    console.log(JSON.stringify([free, await withVmLock("db-1", both)]));`);
+  const [line] = (await once(holder.stdout!, "data")) as [Buffer];
+  expect(JSON.parse(line.toString())).toEqual([
+    ["taken", "taken"],
+    ["VmBusy", "VmBusy"],
+  ]);
+}, 60_000);
+
 test("a wait for it can be cancelled", async () => {
   let finish = () => {};
   const first = withVmLock("db-1", () => new Promise<void>((done) => (finish = done)));
   await sleep(20);
   const second = withVmLock("db-1", async () => {}, { signal: AbortSignal.timeout(100) });
-  await expect(second).rejects.toThrow();
+  await expect(second).rejects.toMatchObject({ code: "Cancelled" });
   finish();
   await first;
 });
@@ -111,9 +136,9 @@ test("a holder that was killed holds it no more", async () => {
 }, 60_000);
 
 test.each([
-  ["a process that is no more", () => `4194305 1 ${hostBootId()} 1`],
-  ["another process with that pid", () => `1 99999999999 ${hostBootId()} 1`],
-  ["a process of another boot", () => `${process.ppid} ${processWith(process.ppid)!.startTicks} x 1`],
+  ["a process that is no more", () => `4194305 1 ${hostBootId()} 0 a`],
+  ["another process with that pid", () => `1 99999999999 ${hostBootId()} 0 a`],
+  ["a process of another boot", () => `${process.ppid} ${processWith(process.ppid)!.startTicks} x 0 a`],
   ["a lock of ours that could not be given back", ownLock],
   ["nonsense", () => "nonsense"],
 ])("%s holds nothing", async (_, target) => {
@@ -124,7 +149,7 @@ test.each([
 
 function ownLock(): string {
   const { pid, startTicks, bootId } = processWith(process.pid)!;
-  return `${pid} ${startTicks} ${bootId} 0`;
+  return `${pid} ${startTicks} ${bootId} 0 a`;
 }
 
 test("a VM that is removed while it is waited for is said to be gone", async () => {
