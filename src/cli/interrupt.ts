@@ -22,8 +22,12 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   const interrupt = new AbortController();
   let exitStatus = 0;
   const abort = (name: (typeof signals)[number]): void => {
+    ignore();
     exitStatus = 128 + constants.signals[name];
     interrupt.abort();
+  };
+  const ignore = (): void => {
+    for (const name of signals) process.removeListener(name, abort);
   };
   for (const name of signals) process.once(name, abort);
   try {
@@ -31,6 +35,6 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   } catch (error) {
     throw interrupt.signal.aborted ? new Interrupted(error, exitStatus) : error;
   } finally {
-    for (const name of signals) process.removeListener(name, abort);
+    ignore();
   }
 }

@@ -64,7 +64,8 @@ export class QmpConnection implements AsyncDisposable {
   }
 
   /** Awaits the greeting and leaves QMP's negotiation mode: once, before anything else. */
-  async negotiate(options: WaitOptions): Promise<void> {
+  async negotiate({ timeoutMs = this.timeoutMs, signal }: WaitOptions): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
     const late = (): MicroVmError =>
       this.socket.connecting
         ? new MicroVmError("QmpIo", `no connection to QEMU's monitor within ${this.timeoutMs} ms`)
@@ -75,13 +76,12 @@ export class QmpConnection implements AsyncDisposable {
               hint: "A monitor serves one client at a time; a QEMU process that is stopped looks the same.",
             },
           );
-    const greeting = await this.wait(
-      (message) => (message.kind === "greeting" ? message : undefined),
-      late,
-      options,
-    );
+    const greeting = await this.wait((message) => (message.kind === "greeting" ? message : undefined), late, {
+      timeoutMs,
+      signal,
+    });
     this.version = greeting.version;
-    await this.execute("qmp_capabilities", {}, { signal: options.signal });
+    await this.execute("qmp_capabilities", {}, { timeoutMs: deadline - performance.now(), signal });
   }
 
   /**

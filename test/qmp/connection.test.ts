@@ -1,6 +1,7 @@
-import type { Socket } from "node:net";
+import { createConnection, type Socket } from "node:net";
+import { QmpConnection } from "../../src/qmp/connection.js";
 import { connectQmp, queryStatus, quit, systemPowerdown } from "../../src/qmp/index.js";
-import { event, listen, monitor, reply, type Request } from "./peer.js";
+import { event, GREETING, listen, monitor, reply, type Request } from "./peer.js";
 
 const containing = (text: string): string => expect.stringContaining(text) as string;
 
@@ -34,6 +35,15 @@ describe("connecting", () => {
     await expect(connectQmp(peer.path, { timeoutMs: 50 })).rejects.toMatchObject({
       code: "QmpIo",
       message: "no greeting within 50 ms: another client holds the monitor",
+    });
+  });
+
+  test("bounds greeting and negotiation together", async () => {
+    await using peer = await listen((socket) => socket.write(GREETING));
+    await using connection = new QmpConnection(createConnection(peer.path), 60_000);
+    await expect(connection.negotiate({ timeoutMs: 200 })).rejects.toMatchObject({
+      code: "QmpIo",
+      message: "QMP qmp_capabilities: no reply in time",
     });
   });
 
