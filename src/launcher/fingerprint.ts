@@ -1,42 +1,74 @@
-/** Tells whether the files behind a spec's paths changed. */
-import { createHash, type Hash } from "node:crypto";
+/** Tells whether the files behind a spec's paths changed, and which. A copy or a touched file is the same. */
+import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { z } from "zod";
 import { MicroVmError } from "../errors.js";
-import type { VmSpec } from "./spec.js";
+import { fingerprintRvf } from "../rvf/index.js";
+import { formerFingerprint } from "./former-fingerprint.js";
+import { memory } from "./remembered.js";
+import type { FilePaths } from "./spec.js";
 
-/** An RVF may be large, but it only grows, and each change appends a manifest: size, head and end tell all. */
-const sampleBytes = 64 * 1024;
+/** The name of each file's fingerprint, by the input that names the file. */
+export const fingerprintNames = {
+  rvfPath: "rvfFingerprint",
+  kernelPath: "kernelFingerprint",
+  initramfsPath: "initramfsFingerprint",
+} as const satisfies Record<keyof FilePaths, string>;
 
-/** Hex SHA-256 of what the files hold; a copy or a touched file has the same. Throws Io when one cannot be read. */
-export async function contentFingerprint(
-  spec: Pick<VmSpec, "rvfPath" | "kernelPath" | "initramfsPath">,
-): Promise<string> {
-  const hash = createHash("sha256");
-  await addFile(hash, spec.rvfPath, "sample");
-  await addFile(hash, spec.kernelPath, "whole");
-  await addFile(hash, spec.initramfsPath, "whole");
-  return hash.digest("hex");
+/** One for each file that is named, in words and digits that a person can compare. */
+export type Fingerprints = Partial<Record<(typeof fingerprintNames)[keyof FilePaths], string>>;
+
+/** Throws RvfNotFound, RvfInvalid or Io, naming the input. */
+export async function fingerprintsOf(paths: Partial<FilePaths>): Promise<Fingerprints> {
+  const fingerprints: Fingerprints = {};
+  for (const property of ["rvfPath", "kernelPath", "initramfsPath"] as const) {
+    const path = paths[property];
+    if (path === undefined) continue;
+    fingerprints[fingerprintNames[property]] =
+      property === "rvfPath" ? await fingerprintRvf(path) : await fingerprintFile(path, property);
+  }
+  return fingerprints;
 }
 
-async function addFile(hash: Hash, path: string | undefined, how: "sample" | "whole"): Promise<void> {
-  if (path === undefined) return void hash.update("none;");
+/** All of them in one line, for a record. */
+export async function contentFingerprint(paths: FilePaths): Promise<string> {
+  return Object.entries(await fingerprintsOf(paths))
+    .map(([name, value]) => `${name}: ${value}`)
+    .join("; ");
+}
+
+/** Whether the files still are what they were when the fingerprint was taken, by this version or an earlier one. */
+export async function hasContent(paths: FilePaths, fingerprint: string): Promise<boolean> {
+  const isFormer = /^[0-9a-f]{64}$/.test(fingerprint);
+  return fingerprint === (await (isFormer ? formerFingerprint : contentFingerprint)(paths));
+}
+
+const digests = memory("fingerprints", z.string());
+
+/** A file that changed so recently may change again without its times showing it: FAT has them in steps of 2 s. */
+const settledMs = 2000;
+
+/**
+ * These files hold no hashes of their own, so they are read once, as their launch does too; as long as inode and times are the
+ * same, what was found is remembered.
+ */
+async function fingerprintFile(path: string, property: "kernelPath" | "initramfsPath"): Promise<string> {
   try {
+    const known = await digests.recall(path);
+    if (known) return known.value;
+    const start = Date.now();
     // A named pipe would otherwise be waited for.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await file.stat();
-    if (!stats.isFile()) throw new Error("it is not a regular file");
-    hash.update(`${stats.size};`);
-    const tail = stats.size - sampleBytes;
-    if (how === "whole" || tail <= sampleBytes) {
-      for await (const piece of file.createReadStream({ autoClose: false })) hash.update(piece as Buffer);
-      return;
-    }
-    for (const start of [0, tail]) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(sampleBytes), 0, sampleBytes, start);
-      hash.update(buffer.subarray(0, bytesRead));
-    }
+    const before = await file.stat();
+    if (!before.isFile()) throw new Error("it is not a regular file");
+    const hash = createHash("sha256");
+    for await (const piece of file.createReadStream({ autoClose: false })) hash.update(piece as Buffer);
+    const { size, ctimeMs } = await file.stat();
+    const fingerprint = `${size} bytes, sha256 ${hash.digest("hex")}`;
+    if (start - ctimeMs > settledMs) await digests.remember(fingerprint, path);
+    return fingerprint;
   } catch (cause) {
-    throw new MicroVmError("Io", `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw new MicroVmError("Io", `cannot read ${path}: ${(cause as Error).message}`, { cause, property });
   }
 }

@@ -23,7 +23,7 @@ export { dryRun, type DryRun } from "./dry-run.js";
 export { architectures, type Arch } from "./arch.js";
 export { findQemu } from "./qemu.js";
 export { kvmAvailable } from "./accelerator.js";
-export { contentFingerprint } from "./fingerprint.js";
+export { fingerprintNames, fingerprintsOf, hasContent, type Fingerprints } from "./fingerprint.js";
 export { previewVm, type PreviewOptions } from "./preview.js";
 export { isPortFree } from "./ports.js";
 export { checkInput, conflictsIn, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";

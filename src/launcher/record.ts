@@ -26,7 +26,7 @@ const generationSchema = z.object({
   /** Leads to the guest's control port; absent in records of before there was one. */
   guestSocket: z.string().optional(),
   qemuVersion: z.string(),
-  /** Of the files behind the spec's paths when it booted. */
+  /** Of the files behind the spec's paths when it booted; earlier versions took another (fingerprint.ts). */
   contentFingerprint: z.string(),
   kernelSha256: z.string(),
   kernelIntegrity: z.string(),

@@ -1,5 +1,5 @@
 /**
- * What was found out about a QEMU binary and takes time to find out again: one small file for each binary, in the cache.
+ * What was found out about a file, mostly a QEMU binary, and takes time to find out again: one small file for each, in the cache.
  * Memory is a convenience. Whatever is wrong with a file (damaged, unreadable, not writable, another user's), nothing is known.
  */
 import { createHash } from "node:crypto";

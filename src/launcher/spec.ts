@@ -76,6 +76,9 @@ const vmSpecSchema = z.strictObject({
 /** A complete spec: defaults filled in. */
 export type VmSpec = z.output<typeof vmSpecSchema>;
 
+/** The inputs that name files. */
+export type FilePaths = Pick<VmSpec, "rvfPath" | "kernelPath" | "initramfsPath">;
+
 /** What a caller writes: everything but `rvfPath` may be left out. */
 export type VmSpecInput = z.input<typeof vmSpecSchema>;
 

@@ -6,7 +6,7 @@ import { boot } from "./boot.js";
 import { cancelledOr, checkedName, launchNew, prepared, type CreateOptions } from "./create.js";
 import { readEnding } from "./ending.js";
 import { exposuresOf } from "./exposure.js";
-import { contentFingerprint } from "./fingerprint.js";
+import { hasContent } from "./fingerprint.js";
 import { changePorts } from "./forwards.js";
 import { withVmLock } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
@@ -104,7 +104,7 @@ async function movePorts(
 }
 
 const hasSameContent = async ({ spec, generation }: VmRecord): Promise<boolean> =>
-  generation?.contentFingerprint === (await contentFingerprint(spec));
+  generation !== undefined && (await hasContent(spec, generation.contentFingerprint));
 
 /** Before the VM that runs, and has its ports, is stopped for one that could not start. */
 async function assertNewPortsFree(spec: VmSpec, runs: Generation | undefined): Promise<void> {

@@ -2,13 +2,15 @@
 import {
   checkInput,
   conflictsIn,
-  contentFingerprint,
   describeError,
+  fingerprintNames,
+  fingerprintsOf,
+  hasContent,
+  MicroVmError,
   previewVm,
   specKeys,
-  type MicroVmError,
 } from "../launcher/index.js";
-import { specOf, type Inputs } from "./inputs.js";
+import { fingerprintKeys, specOf, type FingerprintInputs, type Inputs } from "./inputs.js";
 import { isUnknown } from "./unknown.js";
 
 interface CheckFailure {
@@ -23,9 +25,9 @@ export interface CheckResult {
 
 /** What the constructor sends beside the user's inputs. */
 const hiddenKeys = ["owner", "__provider"];
-const allowedKeys: readonly string[] = [...specKeys, ...hiddenKeys, "contentFingerprint"];
+const allowedKeys: readonly string[] = [...specKeys, ...hiddenKeys, ...fingerprintKeys];
 
-const fileKeys = ["rvfPath", "kernelPath", "initramfsPath"] as const;
+const fileKeys = Object.keys(fingerprintNames) as (keyof typeof fingerprintNames)[];
 
 /** `olds` are the inputs of the last `up`; empty for a new resource. */
 export async function check(olds: Partial<Inputs>, news: Record<string, unknown>): Promise<CheckResult> {
@@ -41,7 +43,12 @@ export async function check(olds: Partial<Inputs>, news: Record<string, unknown>
   const owners = [checked.owner, ...(olds.owner ? [olds.owner] : [])];
   const errors = await previewVm(spec, { unknown, owners });
   if (errors.length > 0) return { inputs, failures: errors.map(failureOf) };
-  return { inputs: { ...inputs, ...(await fingerprint(checked)) }, failures };
+  try {
+    return { inputs: { ...inputs, ...(await fingerprints(checked, olds)) }, failures };
+  } catch (error) {
+    if (!(error instanceof MicroVmError)) throw error;
+    return { inputs, failures: [failureOf(error)] };
+  }
 }
 
 /** Types, ranges and defaults, each input by itself, so that all failures show at once. Unknown values pass. */
@@ -72,10 +79,22 @@ function checkShape(news: Record<string, unknown>): CheckResult {
 const shapeFailure = (key: string, problem: string): CheckFailure =>
   key === "trustedKeys" ? { property: "", reason: `${key}: ${problem}` } : { property: key, reason: problem };
 
-/** Without it a file that changed behind its path would not be seen; one that cannot be read is told by the checks. */
-async function fingerprint(inputs: Inputs): Promise<{ contentFingerprint?: string }> {
-  if (fileKeys.some((key) => isUnknown(inputs[key]))) return {};
-  return { contentFingerprint: await contentFingerprint(inputs) };
+/**
+ * Without them a file that changed behind its path would not be seen. As long as none did, they are as the last `up` left them,
+ * whichever version of this package took them: another way to take them is no change.
+ */
+async function fingerprints(inputs: Inputs, olds: Partial<Inputs>): Promise<FingerprintInputs> {
+  const unknown = fileKeys.filter((key) => isUnknown(inputs[key]));
+  if (unknown.length > 0) {
+    const known = Object.fromEntries(
+      fileKeys.map((key) => [key, unknown.includes(key) ? undefined : inputs[key]]),
+    );
+    const unknowns = Object.fromEntries(unknown.map((key) => [fingerprintNames[key], inputs[key]]));
+    return { ...(await fingerprintsOf(known)), ...unknowns };
+  }
+  const { contentFingerprint } = olds;
+  if (contentFingerprint && (await hasContent(inputs, contentFingerprint))) return { contentFingerprint };
+  return await fingerprintsOf(inputs);
 }
 
 function failureOf(error: MicroVmError): CheckFailure {

@@ -1,14 +1,14 @@
 /** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
 import { isDeepStrictEqual } from "node:util";
 import { claimVm, isUp, specKeys, statusOf, withDefaults } from "../launcher/index.js";
-import type { Inputs, State } from "./inputs.js";
+import { fingerprintKeys, type Inputs, type State } from "./inputs.js";
 
 export interface DiffResult {
   changes: boolean;
 }
 
 /** Inputs whose change is an update. `__provider` is none: the code installed now serves every state. */
-const compared = [...specKeys, "owner", "contentFingerprint"] as const;
+const compared = [...specKeys, "owner", ...fingerprintKeys] as const;
 
 /** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {

@@ -1,14 +1,26 @@
 /** The resource's inputs and outputs as they cross the wire: plain JSON, nothing undefined. */
-import { specKeys, type Owner, type VmSpec, type VmStatus } from "../launcher/index.js";
+import {
+  fingerprintNames,
+  specKeys,
+  type Fingerprints,
+  type Owner,
+  type VmSpec,
+  type VmStatus,
+} from "../launcher/index.js";
 
 /** What `check` stores: the spec with its defaults, and what the constructor and `check` add to it. */
-export interface Inputs extends VmSpec {
+export interface Inputs extends VmSpec, Fingerprints {
   owner: Owner;
-  /** Changes when a file behind one of the paths does. */
-  contentFingerprint: string;
+  /** Those of states that are older than fingerprints of each file; it stays as long as none of the files changes. */
+  contentFingerprint?: string;
   /** The provider's code, which the engine keeps beside the inputs. */
   __provider?: string;
 }
+
+/** Each changes when the file does that it names. */
+export const fingerprintKeys = [...Object.values(fingerprintNames), "contentFingerprint"] as const;
+
+export type FingerprintInputs = Pick<Inputs, (typeof fingerprintKeys)[number]>;
 
 /** What is stored as the resource's outputs: the inputs that diff and update need, and the VM's own values. */
 export type State = Inputs & Outputs;

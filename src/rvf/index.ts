@@ -28,6 +28,7 @@ import { fingerprint, parsePublicKey } from "./verify/keys.js";
 import { integrityInWords, judge, type Integrity, type Verification } from "./verify/policy.js";
 
 export { extractToFiles, type WrittenFiles } from "./write/extract.js";
+export { fingerprintRvf } from "./fingerprint.js";
 export { embedKernel, type EmbedOptions, type EmbedReport } from "./write/embed.js";
 export { signKernel, type SignOptions, type SignReport } from "./write/sign.js";
 export { generateKeyPair, parsePublicKey } from "./verify/keys.js";

@@ -10,6 +10,8 @@ import { makeSampleRvf } from "../../tools/sample-rvf.js";
 import { kernel, manifest, rvf, vec } from "../rvf/build.js";
 import { appliancePath, sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
+import { changedInputs } from "../../src/provider/diff.js";
+import type { Inputs, State } from "../../src/provider/inputs.js";
 import { asSent, startPlugin, type Plugin } from "./plugin.js";
 
 const state = privateState();
@@ -46,7 +48,7 @@ test("good inputs come back whole, with defaults and the fingerprint of the file
     readyTimeoutSeconds: 60,
     firstOutputTimeoutSeconds: 10,
     shutdownTimeoutSeconds: 10,
-    contentFingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+    rvfFingerprint: expect.stringMatching(/^\d+ bytes, segments [0-9a-f]{32}$/) as string,
   });
 });
 
@@ -55,7 +57,7 @@ test("checked inputs are checked to themselves", async () => {
   expect(await plugin.check(first.inputs, first.inputs)).toEqual(first);
 });
 
-test("the fingerprint follows the content of the file, not its name", async () => {
+test("a fingerprint follows the content of its file, not its name", async () => {
   const [copy, grown] = [join(state.dir, "copy.rvf"), join(state.dir, "grown.rvf")];
   const bytes = await readFile(good);
   await writeFile(copy, bytes);
@@ -63,11 +65,54 @@ test("the fingerprint follows the content of the file, not its name", async () =
   const prints = await Promise.all(
     [good, copy, grown].map(async (rvfPath) => {
       const { inputs } = await plugin.check(asSent({ rvfPath, apiPort: 0 }));
-      return inputs.contentFingerprint;
+      return inputs.rvfFingerprint;
     }),
   );
   expect(prints[1]).toBe(prints[0]);
   expect(prints[2]).not.toBe(prints[0]);
+});
+
+test("kernel and initramfs have fingerprints of their own, and one of a file that is not known yet is not known either", async () => {
+  const unknown = pulumi.runtime.unknownValue;
+  const files = { kernelPath: appliancePath(), initramfsPath: good };
+  const { inputs } = await plugin.check(asSent({ rvfPath: good, apiPort: 0, ...files }));
+  expect(inputs).toMatchObject({
+    kernelFingerprint: expect.stringMatching(/^\d+ bytes, sha256 /) as string,
+    initramfsFingerprint: expect.stringMatching(/^\d+ bytes, sha256 /) as string,
+  });
+  const { initramfsPath } = files;
+  const args = { rvfPath: unknown, kernelPath: unknown, initramfsPath, apiPort: 0 };
+  expect((await plugin.check(asSent(args))).inputs).toMatchObject({
+    ...{ rvfFingerprint: unknown, kernelFingerprint: unknown },
+    initramfsFingerprint: inputs.initramfsFingerprint,
+  });
+});
+
+describe("a state from before each file had a fingerprint", () => {
+  const stateOf = async (rvfPath: string) => {
+    const fixture = new URL("../fixtures/states/one-fingerprint.json", import.meta.url);
+    const { inputs, outputs } = JSON.parse(await readFile(fixture, "utf8")) as {
+      inputs: Inputs;
+      outputs: State;
+    };
+    return { inputs: { ...inputs, rvfPath }, outputs: { ...outputs, rvfPath } };
+  };
+
+  test("is unchanged, down to its text, until the file changes", async () => {
+    const rvfPath = join(state.dir, "old.rvf");
+    await writeFile(rvfPath, await rvf(vec(), kernel(), manifest));
+    const { inputs: olds, outputs } = await stateOf(rvfPath);
+    const program = asSent({ rvfPath, apiPort: 0 });
+    const { inputs, failures } = await plugin.check(program, olds);
+    expect(failures).toEqual([]);
+    expect(inputs).toMatchObject(olds);
+    expect(inputs).not.toHaveProperty("rvfFingerprint");
+    expect(changedInputs(outputs, inputs)).toEqual([]);
+
+    await writeFile(rvfPath, await rvf(vec(), kernel(), manifest, vec(), manifest));
+    const changed = (await plugin.check(program, olds)).inputs;
+    expect(changedInputs(outputs, changed)).toEqual(["rvfFingerprint", "contentFingerprint"]);
+  });
 });
 
 /** Makes a bad file at the path. */
@@ -174,7 +219,7 @@ test.each(["apiPort", "sshPort"])("a taken port is said of %s, with the process 
     const { property, reason } = await failureOf({ rvfPath: good, [key]: port });
     expect(property).toBe(key);
     expect(reason).toContain(`PortInUse: port ${port} on 127.0.0.1 is taken by pid ${process.pid}`);
-    expect(reason).toContain(`${key}: 0`);
+    expect(reason).toContain(`another ${key}, where 0 takes a free one`);
   } finally {
     server.close();
   }

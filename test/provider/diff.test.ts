@@ -22,7 +22,9 @@ test.each<[keyof Inputs, unknown]>([
   ["firstOutputTimeoutSeconds", 5],
   ["shutdownTimeoutSeconds", 20],
   ["owner", { ...sampleInputs.owner, stack: "other" }],
-  ["contentFingerprint", "beef"],
+  ["rvfFingerprint", "2 bytes"],
+  ["kernelFingerprint", "2 bytes"],
+  ["initramfsFingerprint", "2 bytes"],
 ])("a new value of %s is a change, and so is one that is not known yet", (key, value) => {
   expect(changedInputs(sampleState, { ...sampleInputs, [key]: value })).toEqual([key]);
   expect(changedInputs(sampleState, { ...sampleInputs, [key]: pulumi.runtime.unknownValue })).toEqual([key]);

@@ -110,7 +110,9 @@ test("diff: nothing changed, each input changed, the VM died", async () => {
     readyTimeoutSeconds: 61,
     firstOutputTimeoutSeconds: 11,
     shutdownTimeoutSeconds: 11,
-    contentFingerprint: "other",
+    rvfFingerprint: "other",
+    kernelFingerprint: "other",
+    initramfsFingerprint: "other",
     owner: { ...inputs.owner, stack: "other" },
   };
   for (const [key, value] of Object.entries(changes)) {

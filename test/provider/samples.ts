@@ -18,11 +18,11 @@ export const sampleInputs: Inputs = {
   firstOutputTimeoutSeconds: 10,
   shutdownTimeoutSeconds: 10,
   owner: { project: "project", stack: "stack", resource: "db" },
-  contentFingerprint: "f00d",
+  rvfFingerprint: "1 bytes",
   __provider: "text",
 };
 
-const { owner, contentFingerprint: _, __provider, ...spec } = sampleInputs;
+const { owner, rvfFingerprint: _, __provider, ...spec } = sampleInputs;
 
 export const sampleStatus: VmStatus = {
   vmId: "db-00000001",
