@@ -4,7 +4,7 @@ import { MicroVmError } from "../errors.js";
 import type { Progress } from "./attempt.js";
 import { createVm, type CreateOptions } from "./create.js";
 import { destroyVm } from "./destroy.js";
-import { withVmLock } from "./lock.js";
+import { vmLockHolder, withVmLock } from "./lock.js";
 import { apiUrl } from "./ports.js";
 import { findVmProcess, type VmProcess } from "./process.js";
 import { waitReady } from "./ready.js";
@@ -12,7 +12,7 @@ import { findRecord, readRecord, type Generation, type VmRecord } from "./record
 import { generationFiles } from "./vm-folder.js";
 import { shutdownProcess, type ShutdownReport } from "./shutdown.js";
 import type { VmSpecInput } from "./spec.js";
-import { statusOfRecord, type VmStatus } from "./status.js";
+import { statusOf, statusOfRecord, type VmStatus } from "./status.js";
 
 /**
  * Leaving an `await using` block stops the VM and removes its files, as dropping the seed's handle does. A handle that is just
@@ -41,18 +41,24 @@ export interface MicroVmHandle extends AsyncDisposable {
 /** Boots the RVF's kernel and returns once the guest answers. When it throws, nothing of the VM is left. */
 export async function launch(config: VmSpecInput, options: CreateOptions = {}): Promise<MicroVmHandle> {
   const { vmId } = await createVm(config, options);
-  return await attach(vmId);
+  try {
+    return await attach(vmId);
+  } catch (error) {
+    await destroyVm(vmId);
+    throw error;
+  }
 }
 
 /**
  * A handle for a VM that this or another process started, by id or name. Its fields are as of now; after an update by
- * somebody else its calls find the new generation. Throws VmNotFound or VmNotRunning.
+ * somebody else its calls find the new generation. Throws VmNotFound, VmNotRunning, or VmBusy while it is being started.
  */
 export async function attach(idOrName: string): Promise<MicroVmHandle> {
   const record = await findRecord(idOrName);
   const { vmId, spec } = record;
   const { vm, generation } = await running(record);
   const current = async () => (await readRecord(vmId)) ?? record;
+  const stop = async () => await shutdownProcess(await current());
   return {
     vmId,
     pid: vm.pid,
@@ -67,25 +73,40 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
     },
     query: async (vector, k, options) =>
       await query((await running(await current())).url, vector, k, options),
-    status: async () => await statusOfRecord(await current()),
-    shutdown: async () => await withVmLock(vmId, async () => await shutdownProcess(await current())),
+    status: async () => (await statusOf(vmId)) ?? (await statusOfRemoved(record)),
+    shutdown: async () =>
+      await withVmLock(vmId, stop, { evenWithout: true }).catch((error: unknown) => {
+        if (error instanceof MicroVmError && error.code === "VmNotFound") return stop();
+        throw error;
+      }),
     kill: async () => await shutdownProcess(await current(), { from: "sigkill" }),
     destroy: async (progress) => await destroyVm(vmId, progress),
     [Symbol.asyncDispose]: async () => void (await destroyVm(vmId)),
   };
 }
 
-/** The VM's process and what it runs as. Throws VmNotRunning. */
+/** Without its files nothing tells how it ended. */
+async function statusOfRemoved(record: VmRecord): Promise<VmStatus> {
+  const status = await statusOfRecord(record);
+  return status.state === "exited" ? { ...status, status: "exited: its files were removed" } : status;
+}
+
+/** The VM's process and what it runs as. Throws VmNotRunning or VmBusy. */
 async function running(record: VmRecord): Promise<{ vm: VmProcess; url: string; generation: Generation }> {
   const { vmId, spec, generation } = record;
   const vm =
     generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
-  if (generation === undefined || vm === undefined) throw await notRunning(record);
+  // Its ports are known with its process; before, those of a former generation may stand there.
+  if (generation?.pid === undefined || vm === undefined) throw await notRunning(record);
   return { vm, generation, url: apiUrl(generation.boundApiPort ?? 0, spec.bindAddress) };
 }
 
 async function notRunning(record: VmRecord): Promise<MicroVmError> {
-  const { status, consoleLog } = await statusOfRecord(record);
+  const { state, status, consoleLog } = await statusOfRecord(record);
+  if (state === "creating" && (await vmLockHolder(record.vmId)))
+    return new MicroVmError("VmBusy", `${record.vmId} is being started: ${status}`, {
+      hint: "Try again when it is ready.",
+    });
   return new MicroVmError("VmNotRunning", `${record.vmId} is not running: ${status}`, {
     hint: `Its console is in ${consoleLog}. \`microvm stop ${record.vmId}\` removes what is left of it.`,
   });

@@ -17,7 +17,7 @@ export interface VmStatus {
   owner: Owner | null;
   spec: VmSpec;
   /**
-   * creating: its launch is under way or never finished; running: it runs; paused: QEMU or its guest was halted from outside; unresponsive: QEMU runs,
+   * creating: its launch is under way or never finished; running: it runs; paused: QEMU or its guest stands still, `status` says why; unresponsive: QEMU runs,
    * but its monitor does not answer.
    */
   state: "creating" | "running" | "paused" | "unresponsive" | "exited";
@@ -81,6 +81,13 @@ export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
 export const isUp = (status: VmStatus | undefined): boolean =>
   status?.state === "running" || status?.state === "unresponsive";
 
+/** Of QEMU's run states (qapi/run-state.json) those into which nobody outside has brought it. */
+const haltedWords: Record<string, string> = {
+  "guest-panicked": "its guest's kernel panicked and stands still (guest-panicked)",
+  "internal-error": "QEMU halted its guest for an error of its own or of KVM (internal-error)",
+  "io-error": "its guest stands still since an error of the host's disk (io-error)",
+};
+
 type State = Pick<VmStatus, "state" | "status" | "ending" | "exitCode">;
 
 async function stateOfProcess(
@@ -96,7 +103,9 @@ async function stateOfProcess(
   try {
     await using monitor = await connectMonitor(generation, { timeoutMs: 2000 });
     const { status, running } = await queryStatus(monitor, { timeoutMs: 2000 });
-    return running ? { state: "running", status: "running" } : { state: "paused", status };
+    return running
+      ? { state: "running", status: "running" }
+      : { state: "paused", status: haltedWords[status] ?? status };
   } catch (error) {
     return { state: "unresponsive", status: `its monitor does not answer: ${(error as Error).message}` };
   }
@@ -117,7 +126,7 @@ async function stateOfGone({ vmId, phase, generation }: VmRecord): Promise<State
 
 async function stateOfLaunch(vmId: string, interrupted: string): Promise<State> {
   const launcher = await vmLockHolder(vmId);
-  return { state: "creating", status: launcher ? `being launched by process ${launcher.pid}` : interrupted };
+  return { state: "creating", status: launcher ? `process ${launcher.pid} is at work on it` : interrupted };
 }
 
 async function endingOf(vmId: string, generation: Generation): Promise<Ending> {

@@ -5,8 +5,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createVm, destroyVm, launch, statusOf } from "../../src/launcher/index.js";
+import { attach, createVm, destroyVm, launch, statusOf } from "../../src/launcher/index.js";
 import { withVmLock } from "../../src/launcher/lock.js";
+import type { Generation, VmRecord } from "../../src/launcher/record.js";
 import { vmsDir } from "../../src/paths.js";
 import { sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
@@ -64,21 +65,40 @@ test.each([
   expect(await leftovers()).toEqual([]);
 });
 
+test("a launch whose QEMU ends as soon as it answered leaves nothing", async () => {
+  let pid = 0;
+  const onProgress = (text: string) => {
+    pid ||= Number(/^QEMU runs as process (\d+)/.exec(text)?.[1] ?? 0);
+    if (text.startsWith("booted")) process.kill(pid, "SIGKILL");
+  };
+  await expect(launch({ rvfPath, apiPort: 0 }, { onProgress })).rejects.toMatchObject({
+    code: "VmNotRunning",
+  });
+  expect(await leftovers()).toEqual([]);
+});
+
 test("a launch whose process died is cleared away by the owner's next one", async () => {
   const owner = { project: "p", stack: "s", resource: "db" };
   const first = await createVm({ rvfPath, apiPort: 0 }, { owner });
   // As it stands when the launching process dies between the spawn and the first answer.
   const path = join(vmsDir(), first.vmId, "record.json");
-  const record = JSON.parse(await readFile(path, "utf8")) as object;
-  const creating = { ...record, phase: "creating" };
+  const record = JSON.parse(await readFile(path, "utf8")) as VmRecord & { generation: Generation };
+  const { pid: _, startTicks: __, ...started } = record.generation;
+  const creating = { ...record, phase: "creating", generation: started };
   await writeFile(path, JSON.stringify(creating));
   expect(await statusOf(first.vmId)).toMatchObject({ state: "creating" });
 
   // While its launcher is at it, as this process is with the VM's lock, it is nobody's to clear away.
   await withVmLock(first.vmId, async () => {
     await expect(createVm({ rvfPath: "/no/such.rvf", apiPort: 0 }, { owner })).rejects.toThrow();
-    const status = `being launched by process ${process.pid}`;
+    const status = `process ${process.pid} is at work on it`;
     expect(await statusOf(first.vmId)).toMatchObject({ state: "creating", pid: first.pid, status });
+    await expect(attach(first.vmId)).rejects.toMatchObject({ code: "VmBusy" });
+  });
+
+  await expect(attach(first.vmId)).rejects.toMatchObject({
+    code: "VmNotRunning",
+    message: `${first.vmId} is not running: its launch was interrupted, and QEMU runs`,
   });
 
   const second = await createVm({ rvfPath, apiPort: 0 }, { owner });

@@ -1,8 +1,10 @@
 /** One VM from its launch to its end, seen from this process and from another. */
-import { stat } from "node:fs/promises";
+import { rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { attach, findRecord, launch, type MicroVmHandle } from "../../src/launcher/index.js";
+import { vmDir } from "../../src/launcher/vm-folder.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { expectNeighbours, sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
@@ -73,8 +75,11 @@ test("another process attaches to it by name and asks", async () => {
 test("what the guest refuses is told in its words", async () =>
   expect(vm.query([1, 2, 3], 1)).rejects.toMatchObject({ code: "GuestHttp" }));
 
-test("its power button turns it off, and how it ended stays known", async () => {
+test("its power button turns it off, also where its folder takes no lock, and how it ended stays known", async () => {
+  const noLock = join(vmDir(vm.vmId), "lock.999");
+  await writeFile(noLock, "");
   expect(await vm.shutdown()).toMatchObject({ rung: "powerdown" });
+  await rm(noLock);
   expect(await vm.shutdown()).toMatchObject({ rung: "gone" });
   expect(await vm.status()).toMatchObject({
     state: "exited",
@@ -94,6 +99,12 @@ test("a VM that is off answers no call", async () => {
 test("after destroy nothing is left", async () => {
   expect(await vm.destroy()).toMatchObject({ rung: "gone" });
   expect(await vm.destroy()).toMatchObject({ rung: "gone" });
+  expect(await vm.shutdown()).toMatchObject({ rung: "gone" });
+  expect(await vm.status()).toMatchObject({
+    state: "exited",
+    status: "exited: its files were removed",
+    pid: 0,
+  });
   await expect(findRecord(vm.vmId)).rejects.toMatchObject({ code: "VmNotFound" });
   expect(await leftovers([vm.vmId])).toEqual([]);
 });

@@ -135,7 +135,7 @@ test("of several changes at once each finds the VM as the last one left it", asy
 
 test("while it is relaunched others are told to wait, and it can be killed in any case", async () => {
   const relaunch = updateVm(vm.vmId, spec({ memoryMb: 140 })).catch((error: unknown) => error);
-  const started = async () => (await statusOf(vm.vmId))?.status.startsWith("being launched by process");
+  const started = async () => (await statusOf(vm.vmId))?.status.endsWith("is at work on it");
   while (!(await started())) await new Promise((done) => setTimeout(done, 10));
   const impatient = { signal: AbortSignal.timeout(200) };
   await expect(updateVm(vm.vmId, spec(), impatient)).rejects.toMatchObject({ code: "Cancelled" });
