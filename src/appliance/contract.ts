@@ -21,6 +21,13 @@ export const CONTROL_PORT = "org.microvm.ctl.0";
 /** `drain`: each connection is to be closed after its next reply, or once it is idle. Harmless when said again. */
 export const DRAIN_LINE = "drain";
 
+/**
+ * `clone <seed> <time> <nonce>`: this guest is one of several that go on from one saved state. It mixes the seed (32 bytes in
+ * hexadecimal) into its random numbers, sets its clock (Unix time in seconds, with a fraction) and then writes
+ * `ready <nonce>`.
+ */
+export const CLONE_LINE = "clone";
+
 /** Kernel command line key of the nonce that the ready line repeats. */
 export const NONCE_KEY = "microvm.nonce";
 

@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import { copyFile, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { jest } from "@jest/globals";
 import { RvfDatabase } from "@ruvector/rvf-node";
 import { execa } from "execa";
@@ -18,6 +20,8 @@ let dir: string;
 let store: string;
 let ours: Server;
 let theirs: Server;
+/** Sends a body so slowly that it takes for ever. */
+let slow: Promise<string>;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "microvm-http-"));
@@ -33,6 +37,9 @@ beforeAll(async () => {
   await copyFile(store, join(dir, "theirs.rvf"));
   theirs = await startRvfServer(join(dir, "theirs.rvf"));
   ours = await startInit(store);
+  slow = text(
+    send("POST /query HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"),
+  );
 });
 
 afterAll(async () => {
@@ -58,6 +65,13 @@ async function post({ url }: Server, path: string, body: unknown, type = "applic
   const response = await fetch(url + path, { method: "POST", body: text, headers: { "content-type": type } });
   const reply = await response.text();
   return { status: response.status, body: isJson(response) ? (JSON.parse(reply) as unknown) : reply };
+}
+
+/** A connection on which this was written, and no more. */
+function send(words: string): Socket {
+  const socket = connect(Number(new URL(ours.url).port), "127.0.0.1");
+  socket.on("error", () => undefined).write(words);
+  return socket;
 }
 
 const isJson = (response: Response): boolean =>
@@ -113,16 +127,33 @@ describe("answers as rvf-launch asks", () => {
   });
 });
 
-test("the nearest are those of the library that wrote the store", async () => {
-  const db = RvfDatabase.openReadonly(store);
-  const expected = db.query(Float32Array.from(vector), 10);
-  db.close();
-  const { body } = await post(ours, "/query", { vector, k: 10 });
-  const hits = (body as { id: number; distance: number }[]).map(({ id, distance }) => {
-    return { id, distance: Math.fround(distance) };
-  });
-  expect(hits).toEqual(expected);
-});
+test.each(["l2", "inner_product", "cosine"])(
+  "%s: the nearest are those of the library that wrote the store, without the deleted ones",
+  async (metric) => {
+    const file = join(dir, `${metric}.rvf`);
+    const db = RvfDatabase.create(file, { dimension: DIMENSION, metric });
+    for (const start of [0, 400]) {
+      const ids = Array.from({ length: 400 }, (_, index) => start + index + 1);
+      db.ingestBatch(
+        Float32Array.from(ids.flatMap((id) => vector.map((_, at) => Math.sin(id * (at + id))))),
+        ids,
+      );
+    }
+    const [nearest] = db.query(Float32Array.from(vector), 1);
+    const deleted = [nearest!.id, 2, 3, 500, 799];
+    db.delete(deleted);
+    const expected = db.query(Float32Array.from(vector), 50);
+    db.close();
+    await using server = await startInit(file);
+    const { body } = await post(server, "/query", { vector, k: 50 });
+    const hits = (body as { id: number; distance: number }[]).map(({ id, distance }) => {
+      return { id, distance: Math.fround(distance) };
+    });
+    expect(hits).toEqual(expected);
+    expect(deleted).not.toContain(hits[0]!.id);
+    expect((await get(server, "/v1/status")).body).toMatchObject({ total_vectors: 795 });
+  },
+);
 
 test.each([
   ["/v1/ingest", { vectors: [vector], ids: [1] }],
@@ -155,6 +186,25 @@ test("many at once are all answered, and alike", async () => {
   const one = await post(ours, "/v1/query", { vector, k: 10 });
   const all = await Promise.all(Array.from({ length: 64 }, () => post(ours, "/v1/query", { vector, k: 10 })));
   expect(all).toEqual(Array(64).fill(one));
+});
+
+describe("whoever takes too much is sent away, and nobody else waits for it", () => {
+  test("a head of 20 KB, or of 200 lines", async () => {
+    for (const headers of [`x: ${"y".repeat(20_000)}\r\n`, "x: y\r\n".repeat(200)])
+      expect(await text(send(`GET /health HTTP/1.1\r\n${headers}\r\n`))).toMatch(/^HTTP\/1.1 431 /);
+  });
+
+  test("600 clients that hold their connections and send nothing, or half a request", async () => {
+    const holders = Array.from({ length: 600 }, (_, index) => send(index % 2 === 0 ? "" : "GET /heal"));
+    await Promise.all(holders.map((socket) => once(socket, "connect")));
+    const client = send("GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    expect(await text(client)).toMatch(/^HTTP\/1.1 200 /);
+    for (const socket of holders) socket.destroy();
+  });
+
+  test("one that does not send its request to the end", async () => {
+    expect(await slow).toMatch(/^HTTP\/1.1 408 .*took too long/s);
+  });
 });
 
 describe("as a program", () => {

@@ -1,10 +1,10 @@
 /** What a running guest does when its host tells it to. */
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
-import { DRAIN_LINE, DRAINED_LINE } from "../../src/appliance/contract.js";
+import { CLONE_LINE, DRAIN_LINE, DRAINED_LINE, READY_LINE } from "../../src/appliance/contract.js";
 import { launch, type MicroVmHandle } from "../../src/launcher/index.js";
 import { tellGuest } from "../../src/launcher/guest-control.js";
 import { readRecord } from "../../src/launcher/record.js";
@@ -18,10 +18,10 @@ privateState();
 let vm: MicroVmHandle;
 const generation = async () => (await readRecord(vm.vmId))!.generation!;
 const tell = async (line: string) => await tellGuest(await generation(), line);
-/** How many times the guest has said that it is drained. */
-const drains = async (): Promise<number> => {
-  const said = await readFile(generationFiles(vm.vmId, (await generation()).number).ready, "utf8");
-  return said.split("\n").filter((line) => line === DRAINED_LINE).length;
+/** How many times the guest has said this line on its ready port. */
+const said = async (line: string): Promise<number> => {
+  const text = await readFile(generationFiles(vm.vmId, (await generation()).number).ready, "utf8");
+  return text.split("\n").filter((one) => one === line).length;
 };
 
 beforeAll(async () => {
@@ -70,14 +70,26 @@ test("asked to drain under load it answers every query, each connection's last o
   await load;
   expect(answers.every(({ found }) => found === 3)).toBe(true);
   expect(answers.slice(before + 3).every(({ isLast }) => isLast)).toBe(true);
-  expect(await eventually(drains)).toBe(1);
+  expect(await eventually(() => said(DRAINED_LINE))).toBe(1);
 });
 
 test("drained it goes on serving, and to be asked again does no harm", async () => {
   expect(await vm.query(sampleQuery(1), 3)).toHaveLength(3);
   await tell(DRAIN_LINE);
-  await eventually(async () => (await drains()) === 2);
+  await eventually(async () => (await said(DRAINED_LINE)) === 2);
   expect(await vm.query(sampleQuery(2), 3)).toHaveLength(3);
+});
+
+test("told that it is a clone it takes the host's time, then says that it is ready under its new nonce", async () => {
+  const order = (nonce: string, seed = "5a") => `${CLONE_LINE} ${seed.repeat(32)} 2000000000.5 ${nonce}`;
+  await tell(order("n0", "zz"));
+  for (const nonce of ["n1", "n2"]) {
+    await tell(order(nonce));
+    await eventually(() => said(`${READY_LINE} ${nonce}`));
+  }
+  expect(await said(`${READY_LINE} n0`)).toBe(0);
+  const date = Date.parse((await fetch(`${vm.url}/health`)).headers.get("date") ?? "");
+  expect(new Date(date).toISOString()).toMatch(/^2033-05-18T03:3/);
 });
 
 test("while somebody else holds the port, it says that the guest does not listen", async () => {
@@ -98,3 +110,33 @@ test("a VM without the port, and a port where nobody listens, are told apart fro
     message: expect.stringContaining("ENOENT") as string,
   });
 });
+
+test("a console that nobody takes keeps it neither from answering nor from powering off", async () => {
+  const readers = await consoleReaders();
+  expect(readers).not.toEqual([]);
+  try {
+    for (const pid of readers) process.kill(pid, "SIGSTOP");
+    // It logs each of these: more than the pipe and its own buffers hold.
+    await tell("dance\n".repeat(4000));
+    expect(await vm.query(sampleQuery(3), 3)).toHaveLength(3);
+    expect(await vm.shutdown()).toMatchObject({ rung: "powerdown" });
+  } finally {
+    for (const pid of readers) process.kill(pid, "SIGCONT");
+  }
+});
+
+/** The processes beside QEMU that copy its console. */
+async function consoleReaders(): Promise<number[]> {
+  const found: number[] = [];
+  const sessionOf = async (pid: number | string) => {
+    const [, name, fields] =
+      /^\d+ \((.*)\) (.*)$/s.exec(await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "")) ?? [];
+    return { name, session: fields?.split(" ")[3] };
+  };
+  const { session } = await sessionOf(vm.pid);
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const other = await sessionOf(pid);
+    if (other.name === "dd" && other.session === session) found.push(Number(pid));
+  }
+  return found;
+}

@@ -1,5 +1,6 @@
 //! The HTTP connections: taken in, served, and closed without losing a request.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,23 +10,51 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
-use crate::log;
+use crate::{log, memory};
+
+/// Megabytes of the machine's memory for each connection: one with a long reply that nobody takes costs half of one.
+const MEMORY_PER_CONNECTION: usize = 2;
+/// A process may have 1,024 files open.
+const MAX_CONNECTIONS: usize = 512;
+
+/// What a request's line and headers may have in bytes; more is answered with 431.
+const HEAD_BYTES: usize = 16 << 10;
+
+/// How long a connection may take for the next request's head, and for each piece of a reply to be taken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where connections are to be closed, how long one is let live that gets no request. A client that is busy meets the
+/// end of its connection with a reply, and not while it sends the next request.
+pub const IDLE: Duration = Duration::from_secs(1);
 
 /// How long to leave the listener alone when it cannot accept, which is for want of memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Every connection holds a receiver, so none is left open when all of them are dropped. Once there is a duration in
-/// it, each reply is its connection's last, and a connection that got no request for so long is closed.
-pub struct Connections(watch::Sender<Option<Duration>>);
+#[derive(Clone, Copy, PartialEq)]
+enum Keep {
+    Open,
+    /// More clients are there than are served at a time: each reply is its connection's last, so that all have a turn.
+    Crowded,
+    /// The same for good. One that gets no request for so long is closed.
+    Closing(Duration),
+}
+
+/// Every connection holds a receiver, so none is left open when all of them are dropped.
+pub struct Connections(watch::Sender<Keep>);
 
 impl Connections {
-    /// Serves what `listener` accepts, for as long as the task that this returns is let live.
-    pub fn serve(listener: TcpListener, router: Router) -> (Arc<Connections>, tokio::task::JoinHandle<()>) {
-        let connections = Arc::new(Connections(watch::Sender::new(None)));
+    /// Serves what `listener` accepts, for as long as the task that this returns is let live. The clients beyond a number wait
+    /// in the listener's queue.
+    pub fn serve(listener: TcpListener, router: Router) -> (Arc<Connections>, JoinHandle<Infallible>) {
+        // Accepted connections inherit it. The kernel then gives up a client that has taken nothing for so long.
+        let _ = setsockopt(&listener, TcpUserTimeout, &(PATIENCE.as_millis() as u32));
+        let connections = Arc::new(Connections(watch::Sender::new(Keep::Open)));
         let accepting = tokio::spawn(Arc::clone(&connections).accept(listener, router));
         (connections, accepting)
     }
@@ -33,7 +62,7 @@ impl Connections {
     /// Begins to close the connections, those too that are still to come. The replies that are under way count as
     /// last ones.
     pub fn close(&self, grace: Duration) {
-        self.0.send_replace(Some(grace));
+        self.0.send_replace(Keep::Closing(grace));
     }
 
     /// Ends when no connection is open.
@@ -41,47 +70,89 @@ impl Connections {
         self.0.closed().await;
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, router: Router) {
+    pub fn is_empty(&self) -> bool {
+        self.0.receiver_count() == 0
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, router: Router) -> Infallible {
+        let slots = Arc::new(Semaphore::new(capacity()));
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(serve(stream, router.clone(), self.0.subscribe()))),
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
                 Err(error) => {
                     log::line(&format!("cannot accept a connection: {error}"));
                     sleep(PAUSE).await;
+                    continue;
                 }
+            };
+            let keep = self.0.subscribe();
+            if slots.available_permits() == 0 {
+                self.change(Keep::Open, Keep::Crowded);
             }
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            self.change(Keep::Crowded, Keep::Open);
+            let serving = serve(stream, router.clone(), keep);
+            tokio::spawn(async move {
+                let _slot = slot;
+                serving.await;
+            });
         }
+    }
+
+    fn change(&self, from: Keep, to: Keep) {
+        self.0.send_if_modified(|keep| {
+            let is_from = *keep == from;
+            if is_from {
+                *keep = to;
+            }
+            is_from
+        });
     }
 }
 
+fn capacity() -> usize {
+    (memory::megabytes() / MEMORY_PER_CONNECTION).clamp(1, MAX_CONNECTIONS)
+}
+
 /// A connection that breaks is its client's affair.
-async fn serve(stream: TcpStream, router: Router, mut closing: watch::Receiver<Option<Duration>>) {
+async fn serve(stream: TcpStream, router: Router, mut keep: watch::Receiver<Keep>) {
     let router = TowerToHyperService::new(router);
-    let last = closing.clone();
+    let last = keep.clone();
     let service = service_fn(|request| {
         let reply = router.call(request);
         async {
             let mut reply = reply.await?;
-            if last.borrow().is_some() {
+            if *last.borrow() != Keep::Open {
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(reply)
+            Ok::<_, Infallible>(reply)
         }
     });
-    let connection =
-        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,
-        () = grace(&mut closing) => {}
+        () = grace(&mut keep) => {}
     }
     // One that was busy meanwhile has had its last reply; so this one is idle, or its reply takes long.
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }
 
-async fn grace(closing: &mut watch::Receiver<Option<Duration>>) {
-    let grace =
-        closing.wait_for(Option::is_some).await.map_or(Duration::ZERO, |grace| grace.unwrap_or_default());
-    sleep(grace).await;
+/// Ends once connections have been to be closed for as long as an idle one is left alone.
+async fn grace(keep: &mut watch::Receiver<Keep>) {
+    loop {
+        let grace = match *keep.borrow_and_update() {
+            Keep::Open => Duration::MAX,
+            Keep::Crowded => IDLE,
+            Keep::Closing(grace) => grace,
+        };
+        if timeout(grace, keep.changed()).await.is_err() {
+            return;
+        }
+    }
 }

@@ -18,6 +18,9 @@ pub const CONTROL_PORT: &str = "org.microvm.ctl.0";
 /// `drain`: each connection is to be closed after its next reply, or once it is idle.
 pub const DRAIN_LINE: &str = "drain";
 
+/// `clone <seed> <time> <nonce>`: this guest is one of several that go on from one saved state.
+pub const CLONE_LINE: &str = "clone";
+
 /// Kernel command line key of the nonce that the ready line repeats.
 pub const NONCE_KEY: &str = "microvm.nonce";
 

@@ -11,7 +11,8 @@ use nix::libc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use crate::contract::{CONTROL_PORT, DRAIN_LINE};
+use crate::clone::Identity;
+use crate::contract::{CLONE_LINE, CONTROL_PORT, DRAIN_LINE};
 use crate::{log, port};
 
 /// The port gets its name a moment after the driver is loaded. A host may do without it.
@@ -24,12 +25,14 @@ const LINE_BYTES: usize = 4096;
 #[derive(Debug, PartialEq)]
 pub enum Order {
     Drain,
+    Clone(Identity),
 }
 
 impl Order {
     fn parse(line: &str) -> Option<Order> {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             [DRAIN_LINE] => Some(Order::Drain),
+            [CLONE_LINE, seed, time, nonce] => Identity::parse(seed, time, nonce).map(Order::Clone),
             _ => None,
         }
     }
@@ -63,7 +66,8 @@ impl Control {
             while let Some(line) = self.lines.next() {
                 match Order::parse(&line) {
                     Some(order) => return order,
-                    None => log::line(&format!("not understood from the host: {line:?}")),
+                    // Its words are not repeated, since a seed may be among them.
+                    None => log::line("a line from the host is not understood"),
                 }
             }
             match self.port.read(&mut bytes) {
@@ -111,7 +115,11 @@ mod tests {
     fn knows_its_orders() {
         assert_eq!(Order::parse("drain"), Some(Order::Drain));
         assert_eq!(Order::parse(" drain\r"), Some(Order::Drain));
-        for line in ["", "drained", "drain now", "DRAIN", "\0"] {
+        let seed = "0f".repeat(32);
+        let clone = Order::parse(&format!("clone {seed} 1.5 n0"));
+        assert_eq!(clone, Identity::parse(&seed, "1.5", "n0").map(Order::Clone));
+        assert_ne!(clone, None);
+        for line in ["", "drained", "drain now", "DRAIN", "\0", "clone", "clone 00 1 n0"] {
             assert_eq!(Order::parse(line), None, "{line:?}");
         }
     }

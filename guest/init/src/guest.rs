@@ -4,12 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::cmdline::Settings;
-use crate::{modules, mount, net, power, server, supervise};
+use crate::{log, modules, mount, net, power, server, supervise};
 
 const DISK: &str = "/dev/vda";
 
 /// Brings the guest up and serves until the VM ends. Never returns, because the end of PID 1 is a kernel panic.
 pub fn run() -> ! {
+    log::never_wait();
     match serve() {
         Ok(()) => power::off(),
         Err(reason) => power::fatal(&reason),

@@ -1,6 +1,7 @@
 //! PID 1 of the appliance: brings the guest up, serves the RVF on the first disk, and powers off when asked to.
 //! Under any other PID it is the same server as a plain program: `init --serve FILE --listen ADDRESS:PORT`.
 
+mod clone;
 mod cmdline;
 mod connections;
 mod contract;
@@ -9,6 +10,7 @@ mod error;
 mod guest;
 mod http;
 mod log;
+mod memory;
 mod modules;
 mod mount;
 mod net;

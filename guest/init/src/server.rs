@@ -1,5 +1,6 @@
 //! Opens the store, listens, and serves until SIGTERM.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use crate::connections::Connections;
+use crate::connections::{Connections, IDLE};
 use crate::contract::{DRAINED_LINE, READY_LINE};
 use crate::control::{Control, Order};
 use crate::store::Store;
@@ -20,9 +21,8 @@ use crate::{http, log, port};
 /// How long requests under way may take after SIGTERM; a client that never finishes its request must not hold it up.
 const END: Duration = Duration::from_secs(2);
 
-/// After `drain`, a connection that got no request for so long is closed. A client that is busy meets the end of its
-/// connection with a reply, and not while it sends the next request.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long it takes to take in what waits in the listener's queue.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// Serves `path` on `address`. A guest's host, where there is one, is told once the store is open and the listener
 /// accepts, with the nonce; from then on it may give orders.
@@ -44,27 +44,40 @@ async fn serve(path: PathBuf, address: SocketAddr, nonce: Option<&str>) -> Resul
     let listener =
         TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
-    let (connections, accepting) = Connections::serve(listener, http::router(store));
+    let (connections, mut accepting) = Connections::serve(listener, http::router(store));
     if let Some(nonce) = nonce {
         tell(&format!("{READY_LINE} {nonce}"));
-        tokio::spawn(obey(Arc::clone(&connections)));
     }
     log::line(&format!("serving {about} on {address}"));
-    terminate.recv().await;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        ended = &mut accepting => return Err(format!("the HTTP server ended: {ended:?}")),
+        Err(reason) = obey(Arc::clone(&connections)), if nonce.is_some() => return Err(reason),
+    }
     accepting.abort();
     connections.close(Duration::ZERO);
     let _ = timeout(END, connections.gone()).await;
     Ok(())
 }
 
-async fn obey(connections: Arc<Connections>) {
+/// Does what the host says. Ends only when this guest must.
+async fn obey(connections: Arc<Connections>) -> Result<Infallible, String> {
     let mut control = match Control::open().await {
         Ok(control) => control,
-        Err(error) => return log::line(&format!("the host can give no orders: {error}")),
+        Err(error) => {
+            log::line(&format!("the host can give no orders: {error}"));
+            return std::future::pending().await;
+        }
     };
     loop {
         match control.next().await {
             Order::Drain => drop(tokio::spawn(drain(Arc::clone(&connections)))),
+            Order::Clone(identity) => {
+                // One that repeats another's random numbers must not be taken for ready.
+                identity.take().map_err(|error| format!("this clone has no identity of its own: {error}"))?;
+                tell(&format!("{READY_LINE} {}", identity.nonce));
+                log::line("a clone of a saved VM");
+            }
         }
     }
 }
@@ -73,8 +86,15 @@ async fn drain(connections: Arc<Connections>) {
     connections.close(IDLE);
     // Connections that the host has taken in, but that have not come here yet, get as long.
     sleep(IDLE).await;
-    connections.gone().await;
-    let _ = spawn_blocking(|| tell(DRAINED_LINE)).await;
+    loop {
+        connections.gone().await;
+        // When the last ones go, those come in that waited because there were too many.
+        sleep(SETTLE).await;
+        if connections.is_empty() {
+            break;
+        }
+    }
+    tell(DRAINED_LINE);
 }
 
 fn tell(line: &str) {

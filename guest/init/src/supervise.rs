@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,9 +12,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, SysconfVar, fork, pipe, sysconf};
+use nix::unistd::{ForkResult, Pid, fork, pipe};
 
-use crate::{log, power};
+use crate::{log, memory, power};
 
 /// How long the server may take to finish the requests it has, once the button is pressed.
 const GRACE: Duration = Duration::from_secs(3);
@@ -30,7 +31,7 @@ pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let server = match unsafe { fork() }.map_err(failed)? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            let outcome = child_ended.thread_unblock().map_err(failed).and_then(|()| serve());
+            let outcome = child_ended.thread_unblock().map_err(failed).and_then(|()| caught(serve));
             let text = outcome.err();
             let _ = File::from(reason_in).write_all(text.as_deref().unwrap_or_default().as_bytes());
             std::process::exit(i32::from(text.is_some()));
@@ -91,16 +92,20 @@ fn describe(status: WaitStatus, mut reason: File) -> String {
         WaitStatus::Signaled(_, Signal::SIGKILL | Signal::SIGABRT, _) => {
             format!(
                 "out of memory: {} MB of usable memory are too little for this store; raise memoryMb",
-                memory_mb()
+                memory::megabytes()
             )
         }
         other => format!("the server ended unexpectedly: {other:?}"),
     }
 }
 
-fn memory_mb() -> u64 {
-    let value = |name| sysconf(name).ok().flatten().unwrap_or(0) as u64;
-    (value(SysconfVar::_PHYS_PAGES) * value(SysconfVar::PAGE_SIZE)) >> 20
+/// A panic's own words are the reason then.
+fn caught(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(serve)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or(panic.downcast_ref::<&str>().copied());
+        Err(format!("the server failed: {}", words.unwrap_or("its last words are on the console")))
+    })
 }
 
 fn failed(error: Errno) -> String {
