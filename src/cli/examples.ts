@@ -28,6 +28,7 @@ const examples: Record<string, string[]> = {
   extract: ["microvm extract db.rvf -o vmlinuz --initramfs initramfs.img"],
   embed: ["microvm embed vectors.rvf --image appliance.img -o db.rvf"],
   sign: ["microvm sign db.rvf --key release.key -o signed.rvf"],
+  adopt: ["microvm adopt db-1f3a5b7c --stack-file stack.json --name db -o adopted.json"],
   keygen: ["microvm keygen -o release  # release.key and release.pub"],
 };
 

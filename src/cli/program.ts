@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { MicroVmError } from "../errors.js";
+import { addAdopt } from "./adopt.js";
 import { addCheck } from "./check.js";
 import { addDryRun } from "./dry-run.js";
 import { addEmbed } from "./embed.js";
@@ -48,6 +49,7 @@ export async function microvm(args: string[]): Promise<number> {
     addEmbed,
     addSign,
     addKeygen,
+    addAdopt,
   ])
     add(program);
   withExamples(program);

@@ -47,3 +47,27 @@ async function awaitRest(vmId: string, signal: AbortSignal | undefined): Promise
     if (!(error instanceof MicroVmError) || error.code === "Cancelled") throw error;
   }
 }
+
+/**
+ * Makes the VM the stack's, whose state then has to hold it. Throws VmBusy when it is another stack's, unless `force`; VmNotRunning
+ * when it never came up.
+ */
+export async function giveVm(vmId: string, owner: Owner, { force = false } = {}): Promise<VmRecord> {
+  return await withVmLock(vmId, async () => {
+    const record = await readRecord(vmId);
+    if (record?.phase !== "ready" || record.generation === undefined)
+      throw new MicroVmError("VmNotRunning", `${vmId} never came up`, {
+        hint: `\`microvm kill ${vmId}\` removes it.`,
+      });
+    const { owner: present } = record;
+    if (present !== null && !isDeepStrictEqual(present, owner) && !force)
+      throw new MicroVmError(
+        "VmBusy",
+        `${vmId} is ${present.resource} of the Pulumi stack ${present.project}/${present.stack}`,
+        { hint: "Have that stack let go of it (`pulumi state delete`), then use --force." },
+      );
+    const given: VmRecord = { ...record, owner, name: owner.resource, unclaimed: undefined };
+    await writeRecord(given);
+    return given;
+  });
+}

@@ -6,7 +6,7 @@ export { launch, attach, type MicroVmHandle } from "./handle.js";
 export { createVm, type CreateOptions } from "./create.js";
 export { updateVm } from "./update.js";
 export { destroyVm } from "./destroy.js";
-export { claimVm, unclaimedVm } from "./claim.js";
+export { claimVm, giveVm, unclaimedVm } from "./claim.js";
 export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
 export { ConsoleLog } from "./console-log.js";
 export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";

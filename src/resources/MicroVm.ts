@@ -1,6 +1,6 @@
 /** The resource that a Pulumi program declares. All work is done by `pulumi-microvm/provider`, in the engine's plugin. */
 import * as pulumi from "@pulumi/pulumi";
-import { providerText, typeToken } from "./constants.js";
+import { outputNames, providerText, typeToken } from "./constants.js";
 
 export interface MicroVmArgs {
   /**
@@ -52,24 +52,8 @@ export interface MicroVmArgs {
   shutdownTimeoutSeconds?: pulumi.Input<number | undefined>;
 }
 
-/** The keys the provider returns; declared to the engine so that they are unknown, not missing, at preview. */
-const outputs = {
-  vmId: undefined,
-  url: undefined,
-  boundApiPort: undefined,
-  boundSshPort: undefined,
-  pid: undefined,
-  status: undefined,
-  accelerator: undefined,
-  acceleratorReason: undefined,
-  qmpSocket: undefined,
-  consoleLog: undefined,
-  kernelSha256: undefined,
-  kernelIntegrity: undefined,
-  bootMillis: undefined,
-  startedAt: undefined,
-  qemuVersion: undefined,
-};
+/** Declared to the engine so that they are unknown, not missing, at preview. */
+const outputs = Object.fromEntries(outputNames.map((name) => [name, undefined]));
 
 /**
  * An RVF file running as a QEMU microVM on the machine where `pulumi up` runs.
@@ -121,5 +105,16 @@ export class MicroVm extends pulumi.CustomResource {
     // A forced replacement (--replace, --target-replace, taint) would find its own ports taken by the VM it replaces.
     const options = pulumi.mergeOptions({ deleteBeforeReplace: true }, opts);
     super(typeToken, name, { ...args, ...outputs, owner, __provider: providerText }, options);
+  }
+
+  /**
+   * A VM that is there already, made by `microvm run` or another stack on this host: its outputs, and no management of it.
+   * `pulumi up` fails where there is none with that id; `pulumi destroy` leaves the VM alone.
+   *
+   * @example
+   * const db = MicroVm.get("db", "db-1f3a5b7c");
+   */
+  static get(name: string, vmId: pulumi.Input<pulumi.ID>, opts?: pulumi.CustomResourceOptions): MicroVm {
+    return new MicroVm(name, {} as MicroVmArgs, { ...opts, id: vmId });
   }
 }

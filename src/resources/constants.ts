@@ -13,3 +13,22 @@ export const providerText =
     .map((method) => `${method}:async(...a)=>(await p()).${method === "delete" ? "remove" : method}(...a)`)
     .join(",") +
   "})";
+
+/** What the provider returns beside the inputs. */
+export const outputNames = [
+  "vmId",
+  "url",
+  "boundApiPort",
+  "boundSshPort",
+  "pid",
+  "status",
+  "accelerator",
+  "acceleratorReason",
+  "qmpSocket",
+  "consoleLog",
+  "kernelSha256",
+  "kernelIntegrity",
+  "bootMillis",
+  "startedAt",
+  "qemuVersion",
+] as const;
