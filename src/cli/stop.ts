@@ -4,7 +4,7 @@ import {
   destroyVm,
   findRecord,
   MicroVmError,
-  type ShutdownReport,
+  type DestroyReport,
 } from "../launcher/index.js";
 import { note, print, type JsonOption } from "./output.js";
 
@@ -42,8 +42,11 @@ async function endLost(
   id: string,
   from: "powerdown" | "sigkill",
   error: MicroVmError,
-): Promise<ShutdownReport> {
-  const report = await destroyVm(id, { from }).catch(() => undefined);
-  if (report === undefined || (error.code === "VmNotFound" && report.rung === "gone")) throw error;
+): Promise<DestroyReport> {
+  const report = await destroyVm(id, { from }).catch((failure: unknown) => {
+    // What can be no id was meant as a name.
+    throw failure instanceof MicroVmError && failure.code === "InvalidArgument" ? error : failure;
+  });
+  if (report.rung === "gone" && !report.removed) throw error;
   return report;
 }

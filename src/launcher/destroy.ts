@@ -12,6 +12,11 @@ import {
   type ShutdownReport,
 } from "./shutdown.js";
 
+export interface DestroyReport extends ShutdownReport {
+  /** Whether there was a folder of it to remove. */
+  removed: boolean;
+}
+
 /**
  * Powers the VM down and removes every trace of it; one without a readable record is found by its folder's name. One that is not
  * there any more is no error. From `sigkill` it waits for
@@ -20,7 +25,7 @@ import {
 export async function destroyVm(
   vmId: string,
   options: ShutdownOptions & Progress = {},
-): Promise<ShutdownReport> {
+): Promise<DestroyReport> {
   const record = await readIntact(vmId);
   const killed = record && options.from === "sigkill" ? await shutdownProcess(record, options) : undefined;
   const report = await withVmLock(vmId, () => destroyLocked(vmId, options), {
@@ -31,19 +36,18 @@ export async function destroyVm(
     if (error instanceof MicroVmError && error.code === "VmNotFound") return destroyUnrecorded(vmId, options);
     throw error;
   });
-  const first = killed && killed.rung !== "gone" ? killed : report;
+  const first = killed && killed.rung !== "gone" ? { ...report, ...killed } : report;
   options.onProgress?.(describeShutdown(first));
   return first;
 }
 
-async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
+async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<DestroyReport> {
   const record = await readIntact(vmId);
   if (record === undefined) return await destroyUnrecorded(vmId, options);
   // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
   if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" }).catch(() => {});
   const report = await shutdownProcess(record, options);
-  await removeRecord(record);
-  return report;
+  return { ...report, removed: await removeRecord(record) };
 }
 
 /** Undefined also where the record was damaged: whoever removes the VM needs none. */
@@ -53,8 +57,7 @@ const readIntact = async (vmId: string): Promise<VmRecord | undefined> =>
     throw error;
   });
 
-async function destroyUnrecorded(vmId: string, options: ShutdownOptions): Promise<ShutdownReport> {
+async function destroyUnrecorded(vmId: string, options: ShutdownOptions): Promise<DestroyReport> {
   const report = await shutdownUnrecorded(vmId, options);
-  await removeUnrecorded(vmId);
-  return report;
+  return { ...report, removed: await removeUnrecorded(vmId) };
 }

@@ -3,7 +3,7 @@ import { query, type Neighbour, type QueryOptions } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./attempt.js";
 import { createVm, type CreateOptions } from "./create.js";
-import { destroyVm } from "./destroy.js";
+import { destroyVm, type DestroyReport } from "./destroy.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { apiUrl } from "./ports.js";
 import { findVmProcess, type VmProcess } from "./process.js";
@@ -35,7 +35,7 @@ export interface MicroVmHandle extends AsyncDisposable {
   /** Ends QEMU at once. */
   kill(): Promise<ShutdownReport>;
   /** Shuts down and removes every file of the VM. */
-  destroy(options?: Progress): Promise<ShutdownReport>;
+  destroy(options?: Progress): Promise<DestroyReport>;
 }
 
 /** Boots the RVF's kernel and returns once the guest answers. When it throws, nothing of the VM is left. */

@@ -5,7 +5,7 @@
 export { launch, attach, type MicroVmHandle } from "./handle.js";
 export { createVm, type CreateOptions } from "./create.js";
 export { updateVm } from "./update.js";
-export { destroyVm } from "./destroy.js";
+export { destroyVm, type DestroyReport } from "./destroy.js";
 export { claimVm, giveVm, unclaimedVm } from "./claim.js";
 export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
 export { ConsoleLog } from "./console-log.js";

@@ -20,7 +20,7 @@ export interface Leftover {
 /** Something left, with how it is removed; or, where it is not ours to remove, what to do about it. */
 export interface Finding {
   leftover: Leftover;
-  remove?: () => Promise<void>;
+  remove?: () => Promise<unknown>;
   hint?: string;
 }
 
@@ -80,9 +80,9 @@ async function withoutRecord(vmId: string, what: string): Promise<Finding> {
   return { leftover, hint: `Process ${pid} may be this VM: \`microvm kill ${vmId}\` ends and removes it.` };
 }
 
-export async function removeUnrecorded(vmId: string): Promise<void> {
+export async function removeUnrecorded(vmId: string): Promise<boolean> {
   await rm(shortSocketDir(vmId), { recursive: true, force: true });
-  await removeVmDir(vmId);
+  return await removeVmDir(vmId);
 }
 
 /** write-file-atomic's temporary files. */

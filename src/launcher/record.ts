@@ -174,13 +174,13 @@ export async function findRecord(idOrName: string): Promise<VmRecord> {
       });
 }
 
-/** Removes every file of the VM. Throws Io where it cannot. */
-export async function removeRecord({ vmId, generation }: VmRecord): Promise<void> {
+/** Removes every file of the VM, and returns whether it had a folder. Throws Io where it cannot. */
+export async function removeRecord({ vmId, generation }: VmRecord): Promise<boolean> {
   // Sockets may lie in another temporary folder than today's, which is the environment's to say.
   const sockets = generation && dirname(generation.qmpSocket);
   if (sockets && basename(sockets) === basename(shortSocketDir(vmId)))
     await rm(sockets, { recursive: true, force: true });
-  await removeVmDir(vmId);
+  return await removeVmDir(vmId);
 }
 
 /**

@@ -88,15 +88,19 @@ export const removal = { recursive: true, force: true, maxRetries: 10, retryDela
 /** Where folders go whose removal has begun: no VM's id starts with a dot. */
 export const removedPrefix = ".removed-";
 
-/** In one step for everybody else: half a folder is never seen under the VM's id, and a lock in it goes with it. */
-export async function removeVmDir(vmId: string): Promise<void> {
+/**
+ * In one step for everybody else: half a folder is never seen under the VM's id, and a lock in it goes with it. Returns whether there
+ * was one.
+ */
+export async function removeVmDir(vmId: string): Promise<boolean> {
   const dir = vmDir(vmId);
   const doomed = join(vmsDir(), `${removedPrefix}${vmId}-${randomBytes(4).toString("hex")}`);
   try {
     await rename(dir, doomed);
     await rm(doomed, removal);
+    return true;
   } catch (cause) {
-    if (systemErrorCode(cause) === "ENOENT") return;
+    if (systemErrorCode(cause) === "ENOENT") return false;
     throw new MicroVmError("Io", `cannot remove the files of ${vmId}: ${(cause as Error).message}`, {
       hint: `Check that ${vmsDir()} can be written, then \`microvm prune\`.`,
       cause,
