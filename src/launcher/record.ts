@@ -150,10 +150,13 @@ export async function listRecords(onUnreadable?: (error: unknown) => void): Prom
     if (systemErrorCode(error) === "ENOENT") return [];
     throw new MicroVmError("Io", `cannot list the VMs: ${(error as Error).message}`, { cause: error });
   });
-  const read = async (vmId: string) =>
-    await readRecord(vmId).catch((error: unknown) => onUnreadable?.(error));
-  const records = await Promise.all(names.filter(isVmId).map(read));
-  return records.filter((r) => r !== undefined).sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+  const records: VmRecord[] = [];
+  // One after the other: of all at once some would find no file descriptor left.
+  for (const vmId of names.filter(isVmId)) {
+    const record = await readRecord(vmId).catch((error: unknown) => onUnreadable?.(error));
+    if (record) records.push(record);
+  }
+  return records.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
 }
 
 /** Finds a VM by its id, else by its name. Throws VmNotFound, also where a name stands for several; Io as readRecord. */

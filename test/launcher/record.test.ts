@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { execa } from "execa";
 import {
   findRecord,
   listRecords,
@@ -114,6 +115,27 @@ test("what cannot be understood does not hide the others", async () => {
   expect((await listRecords()).map((r) => r.vmId)).toEqual(["db-1"]);
   await expect(findRecord("broken-1")).rejects.toMatchObject({ code: "Io" });
 });
+
+test("all are listed where they are more than files may be open", async () => {
+  const vmIds = Array.from({ length: 200 }, (_, i) => `db-${i}`);
+  for (const vmId of vmIds) {
+    await mkdir(vmDir(vmId), { recursive: true });
+    await writeFile(join(vmDir(vmId), "record.json"), JSON.stringify(record(vmId)));
+  }
+  const program = `
+    import { listRecords } from ${JSON.stringify(resolve("src/launcher/record.ts"))};
+    const unread = [];
+    console.log(JSON.stringify([(await listRecords((error) => unread.push(error))).length, unread.length]));`;
+  const { stdout } = await execa(
+    "/bin/sh",
+    [
+      ...["-c", 'ulimit -n 100; exec "$@"', "sh", process.execPath, "--import", "tsx"],
+      ...["--input-type=module", "-e", program],
+    ],
+    { env: { NODE_OPTIONS: "" } },
+  );
+  expect(JSON.parse(stdout)).toEqual([200, 0]);
+}, 60_000);
 
 test("a record that is not there, a state folder that is not there", async () => {
   expect(await readRecord("none")).toBeUndefined();
