@@ -4,6 +4,7 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
+import { MAX_SOCKET_PATH_BYTES } from "../qmp/index.js";
 
 /** Ids become folder names, and folders are removed: nothing else than an id may come here. */
 export const isVmId = (text: string): boolean => /^[a-z0-9][a-z0-9-]*$/.test(text);
@@ -46,9 +47,6 @@ export function generationFiles(vmId: string, number: number) {
 
 export type GenerationFiles = ReturnType<typeof generationFiles>;
 
-/** The longest path a unix socket can be bound to (sun_path, 108 with its NUL; 104 on macOS). */
-const maxSocketPath = process.platform === "darwin" ? 103 : 107;
-
 export type SocketPaths = {
   /** QEMU's monitor for users, and one for the launcher alone: a monitor serves one client at a time. */
   qmpSocket: string;
@@ -70,12 +68,12 @@ export function socketPaths(vmId: string, number: number): SocketPaths {
   });
   const short = inFolder(shortSocketDir(vmId), `${number}.`);
   const fitting = [inFolder(near), short].find((one) =>
-    Object.values(one).every((path) => Buffer.byteLength(path) <= maxSocketPath),
+    Object.values(one).every((path) => Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES),
   );
   if (fitting !== undefined) return fitting;
   throw new MicroVmError(
     "Io",
-    `the path of a socket has at most ${maxSocketPath} bytes, too few for ${short.guestSocket}`,
+    `the path of a socket has at most ${MAX_SOCKET_PATH_BYTES} bytes, too few for ${short.guestSocket}`,
     {
       hint: "Set TMPDIR to a folder with a shorter path.",
     },

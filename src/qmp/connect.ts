@@ -5,7 +5,7 @@ import { MicroVmError, systemErrorCode } from "../errors.js";
 import { QmpConnection, type WaitOptions } from "./connection.js";
 
 /** The longest unix socket path, in bytes; Linux has room for 108, macOS for 104, each with a closing NUL. */
-const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
+export const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
 
 const CROWDED_PAUSE_MS = 20;
 
