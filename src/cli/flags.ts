@@ -18,6 +18,8 @@ const flags: Record<Exclude<keyof VmSpec, "enableKvm" | "verification">, string>
   readyTimeoutSeconds: "--ready-timeout",
   firstOutputTimeoutSeconds: "--first-output-timeout",
   shutdownTimeoutSeconds: "--shutdown-timeout",
+  updateStrategy: "--update-strategy",
+  drainTimeoutSeconds: "--drain-timeout",
 };
 
 /** With or without the number of a list's item, which no option has. */

@@ -16,25 +16,33 @@ export function addLogs(program: Command): void {
 }
 
 async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> {
-  let path: string | undefined;
-  // Its files stay open, so that their ends can be read when the VM and its folder have gone meanwhile.
-  let log: ConsoleLog | undefined;
+  // Their files stay open, so that their ends can be read when the VM and its folder have gone meanwhile.
+  const logs = new Map<string, ConsoleLog>();
+  const drop = async (isOver: (path: string) => boolean) => {
+    for (const [path, log] of logs) {
+      if (!isOver(path)) continue;
+      logs.delete(path);
+      await log[Symbol.asyncDispose]();
+    }
+  };
   try {
     for (let ended = false; !ended;) {
       const record = await recordOf(vmId);
       const status = record && (await statusOfRecord(record));
       ended = record === undefined || (status?.state === "exited" && (await staysReady(record)));
-      await copyRest(log);
-      if (status && status.consoleLog !== path) {
-        await log?.[Symbol.asyncDispose]();
-        [log, path] = [new ConsoleLog(status.consoleLog), status.consoleLog];
+      for (const log of logs.values()) await copyRest(log);
+      if (status && !logs.has(status.consoleLog)) {
+        const log = new ConsoleLog(status.consoleLog);
+        logs.set(status.consoleLog, log);
         await copyRest(log);
       }
+      // One whose place was taken goes on while it finishes what is in flight.
+      if (!record?.former) await drop((path) => path !== status?.consoleLog);
       if (!follow) return;
       await sleep(200);
     }
   } finally {
-    await log?.[Symbol.asyncDispose]();
+    await drop(() => true);
   }
 }
 
@@ -57,8 +65,8 @@ async function recordOf(vmId: string): Promise<VmRecord | undefined> {
 }
 
 /** Copies what nobody has read of the console yet to stdout. */
-async function copyRest(log: ConsoleLog | undefined): Promise<void> {
-  for await (const bytes of log?.rest() ?? []) await write(bytes);
+async function copyRest(log: ConsoleLog): Promise<void> {
+  for await (const bytes of log.rest()) await write(bytes);
 }
 
 /** Waits until the reader has taken it; ends the command when there is none any more, as with `head`. */

@@ -1,5 +1,5 @@
 /** The options that say what VM is wanted; `run` and `dry-run` share them. */
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import type { VmSpecInput } from "../launcher/index.js";
 import { addTrustOptions, trustFrom, type TrustOptions } from "./trust-options.js";
 
@@ -16,6 +16,8 @@ export interface SpecOptions extends TrustOptions {
   readyTimeout?: number;
   firstOutputTimeout?: number;
   shutdownTimeout?: number;
+  updateStrategy?: "beside" | "stopFirst";
+  drainTimeout?: number;
   extraArgs: string[];
   allowUnsafeArgs?: boolean;
 }
@@ -39,6 +41,16 @@ export function addSpecOptions(command: Command): Command {
     .option("--ready-timeout <seconds>", "how long the guest may take to answer (default: 60)", wholeNumber)
     .option("--first-output-timeout <seconds>", "how long KVM may stay silent (default: 10)", wholeNumber)
     .option("--shutdown-timeout <seconds>", "how long a power-down may take (default: 10)", wholeNumber)
+    .addOption(
+      new Option("--update-strategy <strategy>", "how a stack's update boots anew (default: beside)").choices(
+        ["beside", "stopFirst"],
+      ),
+    )
+    .option(
+      "--drain-timeout <seconds>",
+      "how long queries in flight go on in a stack's update (default: 10)",
+      wholeNumber,
+    )
     .option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo", collect, [])
     .option("--allow-unsafe-args", "let --extra-args undo the VM's isolation");
 }
@@ -60,6 +72,8 @@ export function specFrom(file: string, options: SpecOptions): VmSpecInput {
     readyTimeoutSeconds: options.readyTimeout,
     firstOutputTimeoutSeconds: options.firstOutputTimeout,
     shutdownTimeoutSeconds: options.shutdownTimeout,
+    updateStrategy: options.updateStrategy,
+    drainTimeoutSeconds: options.drainTimeout,
     extraArgs: options.extraArgs,
     allowUnsafeArgs: options.allowUnsafeArgs,
     ...trustFrom(options),

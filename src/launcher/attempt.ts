@@ -27,18 +27,25 @@ export interface Progress {
 export interface BootOptions extends Progress {
   /** Host ports to take again where the spec leaves the choice (0) and the record knows of no former generation. */
   formerPorts?: { [Port in keyof BoundPorts]?: number | undefined } | undefined;
+  /** The VM beside which it boots, as its `next`. Otherwise it boots in the record's own place. */
+  beside?: VmRecord | undefined;
 }
 
 /** A record that says what is being started. */
 export type Attempt = VmRecord & { generation: Generation & SocketPaths };
+
+/** What stands on disk about it. */
+const recordOf = (attempt: Attempt, { beside }: BootOptions): VmRecord =>
+  beside ? { ...beside, next: attempt.generation } : attempt;
 
 /** Writes down what is about to be started, before it is. */
 export async function prepareGeneration(
   record: VmRecord,
   { kernel, qemu }: Preparation,
   { accelerator, reason }: AcceleratorChoice,
-  { formerPorts }: BootOptions,
+  options: BootOptions,
 ): Promise<Attempt> {
+  const { formerPorts } = options;
   const number = (record.generation?.number ?? 0) + 1;
   const sockets = socketPaths(record.vmId, number);
   const attempt: Attempt = {
@@ -66,8 +73,8 @@ export async function prepareGeneration(
   // Sockets of an earlier attempt would pass for this one's.
   for (const socket of Object.values(sockets)) await rm(socket, { force: true });
   await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
-  await writeRecord(attempt);
-  await removeStale(attempt);
+  await writeRecord(recordOf(attempt, options));
+  await removeStale(recordOf(attempt, options));
   return attempt;
 }
 
@@ -76,8 +83,9 @@ export async function bring(
   attempt: Attempt,
   preparation: Preparation,
   since: number,
-  { signal, onProgress }: Progress,
-): Promise<VmRecord | Lifeless> {
+  options: BootOptions,
+): Promise<Attempt | Lifeless> {
+  const { signal, onProgress } = options;
   const { vmId, spec, generation } = attempt;
   const { accelerator, nonce } = generation;
   const { kernel } = preparation;
@@ -104,7 +112,7 @@ export async function bring(
   });
   const { pid, startTicks } = vm;
   const running: Attempt = { ...attempt, generation: { ...generation, pid, startTicks, ...bound } };
-  await writeRecord(running);
+  await writeRecord(recordOf(running, options));
 
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
   const url = apiUrl(bound.boundApiPort, spec.bindAddress);
@@ -120,7 +128,7 @@ export async function bring(
   if (outcome !== undefined) return outcome;
   const bootMillis = Math.round(performance.now() - spawned);
   const ready: Attempt = { ...running, phase: "ready", generation: { ...running.generation, bootMillis } };
-  await writeRecord(ready);
+  await writeRecord(recordOf(ready, options));
   return ready;
 }
 

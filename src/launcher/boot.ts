@@ -13,19 +13,19 @@ import type { Lifeless } from "./sign-of-life.js";
 import { generationFiles } from "./vm-folder.js";
 
 /**
- * Boots the record's spec as its next generation, when it is its turn on this host, and returns the record as it then stands on
- * disk. When it throws, no process of that generation is left, and the record still says `creating`. The caller holds the
- * VM's lock.
+ * Boots the record's spec as its next generation, when it is its turn on this host, and returns the record with it, which is then
+ * what stands on disk, unless it boots `beside` another. When it throws, no process of that generation is left, and the record still
+ * says `creating`, or names it as `next`. The caller holds the VM's lock.
  */
 export async function boot(
   record: VmRecord,
   preparation: Preparation,
   options: BootOptions,
-): Promise<VmRecord> {
+): Promise<Attempt> {
   const { memoryMb } = record.spec;
   return await inTurn({ ...options, memoryMb }, async (waitedMs) => {
     const ready = await bootUnderFirst(record, preparation, options);
-    const { bootMillis = 0, accelerator } = ready.generation!;
+    const { bootMillis = 0, accelerator } = ready.generation;
     const waited = waitedMs > 0 ? ` (waited ${inSeconds(waitedMs)} for its turn)` : "";
     options.onProgress?.(`booted in ${inSeconds(bootMillis)} under ${accelerator}${waited}`, "news");
     return ready;
@@ -39,7 +39,7 @@ async function bootUnderFirst(
   record: VmRecord,
   preparation: Preparation,
   options: BootOptions,
-): Promise<VmRecord> {
+): Promise<Attempt> {
   const { kernel, qemu } = preparation;
   const [first, fallback] = preparation.accelerators;
   try {
@@ -76,14 +76,14 @@ async function bootUnder(
   record: VmRecord,
   preparation: Preparation,
   options: BootOptions,
-): Promise<VmRecord> {
+): Promise<Attempt> {
   const { accelerator } = choice;
   const since = performance.now();
   for (let last = record; ;) {
     options.onProgress?.(`starting QEMU ${preparation.qemu.version} (${accelerator})`);
     // Each start has a number of its own: whoever follows the console of one sees that the next is another.
     const attempt = (last = await prepareGeneration(last, preparation, choice, options));
-    let outcome: VmRecord | Lifeless;
+    let outcome: Attempt | Lifeless;
     try {
       outcome = await bring(attempt, preparation, since, options);
     } catch (error) {

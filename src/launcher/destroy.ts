@@ -6,8 +6,8 @@ import { withVmLock } from "./lock.js";
 import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record.js";
 import {
   describeShutdown,
-  shutdownProcess,
   shutdownUnrecorded,
+  shutdownVm,
   type ShutdownOptions,
   type ShutdownReport,
 } from "./shutdown.js";
@@ -27,7 +27,7 @@ export async function destroyVm(
   options: ShutdownOptions & Progress = {},
 ): Promise<DestroyReport> {
   const record = await readIntact(vmId);
-  const killed = record && options.from === "sigkill" ? await shutdownProcess(record, options) : undefined;
+  const killed = record && options.from === "sigkill" ? await shutdownVm(record, options) : undefined;
   const report = await withVmLock(vmId, () => destroyLocked(vmId, options), {
     evenWithout: true,
     signal: options.signal,
@@ -46,7 +46,7 @@ async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<De
   if (record === undefined) return await destroyUnrecorded(vmId, options);
   // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
   if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" }).catch(() => {});
-  const report = await shutdownProcess(record, options);
+  const report = await shutdownVm(record, options);
   return { ...report, removed: await removeRecord(record) };
 }
 

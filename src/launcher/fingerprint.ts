@@ -6,6 +6,7 @@ import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import { fingerprintRvf } from "../rvf/index.js";
 import { formerFingerprint } from "./former-fingerprint.js";
+import type { VmRecord } from "./record.js";
 import { memory } from "./remembered.js";
 import type { FilePaths } from "./spec.js";
 
@@ -43,6 +44,10 @@ export async function hasContent(paths: FilePaths, fingerprint: string): Promise
   const isFormer = /^[0-9a-f]{64}$/.test(fingerprint);
   return fingerprint === (await (isFormer ? formerFingerprint : contentFingerprint)(paths));
 }
+
+/** Whether a VM was booted from what the files still are. */
+export const isBootedFromThem = async ({ spec, generation }: VmRecord): Promise<boolean> =>
+  generation !== undefined && (await hasContent(spec, generation.contentFingerprint));
 
 const digests = memory("fingerprints", z.string());
 

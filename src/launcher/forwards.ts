@@ -9,10 +9,10 @@ import {
   type QmpConnection,
 } from "../qmp/index.js";
 import { NETDEV } from "./plan.js";
-import { assertPortFree } from "./ports.js";
+import { assertPortFree, overlap } from "./ports.js";
 import type { VmSpec } from "./spec.js";
 
-/** What the VM is to be reached by. A port of 0 is any free one, which is kept once it was chosen. */
+/** What the VM is to be reached by. A port of 0 is any free one. */
 export type Reach = Pick<VmSpec, "bindAddress" | "apiPort" | "sshPort"> & { guestApiPort: number };
 
 export interface BoundPorts {
@@ -38,66 +38,71 @@ export async function boundPorts(
   };
 }
 
+/** A forward and the monitor of the QEMU that has it. */
+type Rule = HostForward & { at: QmpConnection };
+
+const rulesOf = async (at: QmpConnection): Promise<Rule[]> =>
+  (await hostForwards(at)).map((forward) => ({ ...forward, at }));
+const open = async ({ at, ...forward }: Rule) => await addHostForward(at, { ...forward, netdev: NETDEV });
+const close = async ({ at, ...forward }: Rule) => await removeHostForward(at, { ...forward, netdev: NETDEV });
+
 /**
- * Opens what is missing of the wanted ports, has them written down, and closes the others: whoever reads what is written finds ports
- * that are open. Connections through a port that is closed stay open. It goes by what QEMU forwards just now, so that a change which was cut short, or
- * a forward removed by hand, is mended by the next. Returns whether anything had to change. Throws PortInUse, or what
- * `writeDown` throws, as it was before.
+ * Opens what is missing of the wanted ports, has them written down, and closes the others, also those of a `former` VM whose place
+ * this one takes: whoever reads what is written finds ports that are open. Connections through a port that is closed stay open. It goes by what
+ * QEMU forwards just now, so that a change which was cut short, or a forward removed by hand, is mended by the next. Returns whether
+ * anything had to change. Throws PortInUse, or what `writeDown` throws, as it was before.
  */
 export async function changePorts(
   monitor: QmpConnection,
   reach: Reach,
   writeDown: (bound: BoundPorts) => Promise<void>,
+  former?: QmpConnection,
 ): Promise<boolean> {
-  const present = await hostForwards(monitor);
-  const wanted = wantedForwards(reach, present);
-  const served = wanted.map((want) => present.find((forward) => isSame(forward, want)));
+  const own = await rulesOf(monitor);
+  const present = [...own, ...(former ? await rulesOf(former) : [])];
+  const wanted = wantedForwards(reach).map((want) => ({ ...want, at: monitor }));
+  const served = wanted.map((want) => own.find((rule) => isSame(rule, want)));
   const missing = wanted.filter((_, index) => served[index] === undefined);
-  const others = present.filter((forward) => !served.includes(forward));
-  // Two addresses cannot have one port while 0.0.0.0 is among them, and two guest ports never.
-  const isInTheWay = ({ hostPort }: HostForward) => missing.some((want) => want.hostPort === hostPort);
+  const others = present.filter((rule) => !served.includes(rule));
+  const isInTheWay = ({ hostPort, hostAddress }: HostForward) =>
+    missing.some((want) => want.hostPort === hostPort && overlap(want.hostAddress, hostAddress));
   const inTheWay = others.filter(isInTheWay);
   for (const { property, hostPort, hostAddress } of missing) {
-    if (!inTheWay.some((forward) => forward.hostPort === hostPort))
+    if (!inTheWay.some((rule) => rule.hostPort === hostPort))
       await assertPortFree(hostPort, property, hostAddress);
   }
 
-  const add = async (forward: HostForward) => await addHostForward(monitor, { ...forward, netdev: NETDEV });
-  const remove = async (forward: HostForward) =>
-    await removeHostForward(monitor, { ...forward, netdev: NETDEV });
-  const added: HostForward[] = [];
-  for (const forward of inTheWay) await remove(forward);
+  const added: Rule[] = [];
+  for (const rule of inTheWay) await close(rule);
   try {
     for (const want of missing) {
-      await add(want);
+      await open(want);
       // Which port a rule for 0 came to have shows in the list alone.
-      const now = await hostForwards(monitor);
-      added.push(now.find((one) => ![...present, ...added].some((known) => isSame(one, known)))!);
+      const now = await rulesOf(monitor);
+      added.push(now.find((one) => ![...own, ...added].some((known) => isSame(one, known)))!);
     }
     const portOf = (guestPort: number) =>
-      [...served, ...added].find((forward) => forward?.guestPort === guestPort)?.hostPort;
+      [...served, ...added].find((rule) => rule?.guestPort === guestPort)?.hostPort;
     await writeDown({
       boundApiPort: portOf(reach.guestApiPort)!,
       boundSshPort: reach.sshPort === undefined ? undefined : portOf(SSH_PORT),
     });
   } catch (error) {
-    for (const forward of added) await remove(forward);
-    for (const forward of inTheWay) await add(forward);
+    for (const rule of added) await close(rule);
+    for (const rule of inTheWay) await open(rule);
     throw error;
   }
-  for (const forward of others) if (!isInTheWay(forward)) await remove(forward);
+  for (const rule of others) if (!inTheWay.includes(rule)) await close(rule);
   return missing.length > 0 || others.length > 0;
 }
 
 type Wanted = HostForward & { property: "apiPort" | "sshPort" };
 
-function wantedForwards(reach: Reach, present: HostForward[]): Wanted[] {
-  const { bindAddress, apiPort, sshPort, guestApiPort } = reach;
-  const want = (property: Wanted["property"], port: number, guestPort: number): Wanted => ({
+function wantedForwards({ bindAddress, apiPort, sshPort, guestApiPort }: Reach): Wanted[] {
+  const want = (property: Wanted["property"], hostPort: number, guestPort: number): Wanted => ({
     property,
     hostAddress: bindAddress,
-    // A port that was chosen once is kept, on another address too.
-    hostPort: port || (present.find((forward) => forward.guestPort === guestPort)?.hostPort ?? 0),
+    hostPort,
     guestAddress: GUEST_ADDRESS,
     guestPort,
   });

@@ -10,7 +10,7 @@ import { findVmProcess, type VmProcess } from "./process.js";
 import { waitReady } from "./ready.js";
 import { findRecord, readRecord, type Generation, type VmRecord } from "./record.js";
 import { generationFiles } from "./vm-folder.js";
-import { shutdownProcess, type ShutdownReport } from "./shutdown.js";
+import { shutdownVm, type ShutdownReport } from "./shutdown.js";
 import type { VmSpecInput } from "./spec.js";
 import { statusOf, statusOfRecord, type VmStatus } from "./status.js";
 
@@ -58,7 +58,7 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
   const { vmId, spec } = record;
   const { vm, generation } = await running(record);
   const current = async () => (await readRecord(vmId)) ?? record;
-  const stop = async () => await shutdownProcess(await current());
+  const stop = async () => await shutdownVm(await current());
   return {
     vmId,
     pid: vm.pid,
@@ -79,7 +79,7 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
         if (error instanceof MicroVmError && error.code === "VmNotFound") return stop();
         throw error;
       }),
-    kill: async () => await shutdownProcess(await current(), { from: "sigkill" }),
+    kill: async () => await shutdownVm(await current(), { from: "sigkill" }),
     destroy: async (progress) => await destroyVm(vmId, progress),
     [Symbol.asyncDispose]: async () => void (await destroyVm(vmId)),
   };

@@ -3,8 +3,9 @@ import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
+import { settle } from "./handover.js";
 import { findVmProcess, processNaming, vmProcessesBelow } from "./process.js";
-import { readRecord, removeRecord, Worthless, type Owner, type VmRecord } from "./record.js";
+import { generationsOf, readRecord, removeRecord, Worthless, type Owner, type VmRecord } from "./record.js";
 import { generationFiles, isVmId, removedPrefix, removeVmDir, vmDir } from "./vm-folder.js";
 import { statusOfRecord } from "./status.js";
 
@@ -39,11 +40,22 @@ export async function leftOfVm(
 }
 
 async function withRecord(record: VmRecord, all: boolean): Promise<Finding | undefined> {
-  const { vmId, phase, generation, owner } = record;
-  const vm =
-    generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
+  const { vmId, phase, next, former, owner } = record;
+  const traces = generationsOf(record).map((one) =>
+    findVmProcess(one, generationFiles(vmId, one.number).pidFile),
+  );
+  const runs = (await Promise.all(traces)).some((vm) => vm !== undefined);
   const found = (what: string): Leftover => ({ vmId, path: vmDir(vmId), what });
-  if (vm !== undefined) {
+  if (runs) {
+    const beside = next ?? former;
+    if (phase === "ready" && beside) {
+      const leftover = {
+        vmId,
+        path: generationFiles(vmId, beside.number).dir,
+        what: "an interrupted update",
+      };
+      return { leftover, remove: async () => void (await settle(record, {})) };
+    }
     if (phase === "ready") return owner && record.unclaimed !== undefined ? orphan(record, owner) : undefined;
     const what = `${phase === "creating" ? "its launch" : "its stop"} was interrupted, and QEMU runs`;
     return { leftover: found(what), hint: `\`microvm stop ${vmId}\` ends it.` };

@@ -11,6 +11,10 @@ const loopback = "127.0.0.1";
 /** Every address of the host at once. */
 const anyAddress = "0.0.0.0";
 
+/** Whether only one of them can have a given port. */
+export const overlap = (address: string, other: string): boolean =>
+  address === other || [address, other].includes(anyAddress);
+
 /** Whether nobody but this host reaches the address. */
 export const isLoopback = (address: string): boolean => address.startsWith("127.");
 

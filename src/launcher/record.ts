@@ -60,7 +60,12 @@ const recordSchema = z.object({
   unclaimed: z.string().optional(),
   /** As it was checked when it was written: rules that came later must not make a running VM unreadable. */
   spec: z.custom<VmSpec>(isObject),
+  /** The one that serves, as the spec says; its bound ports are the VM's. */
   generation: generationSchema.optional(),
+  /** One that boots beside it to take its place: nothing depends on it yet. */
+  next: generationSchema.optional(),
+  /** One whose place it took, which only finishes what is in flight. */
+  former: generationSchema.optional(),
 });
 
 /** Records of pulumi-microvm 0.1 before its first release: one monitor, and QEMU known by its uuid alone. */
@@ -82,6 +87,13 @@ const newerRecordSchema = z.looseObject({ format: z.int().gt(2) });
 export type Owner = z.infer<typeof ownerSchema>;
 export type Generation = z.infer<typeof generationSchema>;
 export type VmRecord = z.infer<typeof recordSchema>;
+
+/** One that was started. */
+export type StartedVm = VmRecord & { generation: Generation };
+
+/** Every run of QEMU that may be there. */
+export const generationsOf = ({ generation, next, former }: VmRecord): Generation[] =>
+  [generation, next, former].filter((one) => one !== undefined);
 
 const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
 
@@ -178,24 +190,27 @@ export async function findRecord(idOrName: string): Promise<VmRecord> {
 }
 
 /** Removes every file of the VM, and returns whether it had a folder. Throws Io where it cannot. */
-export async function removeRecord({ vmId, generation }: VmRecord): Promise<boolean> {
+export async function removeRecord(record: VmRecord): Promise<boolean> {
+  const { vmId } = record;
   // Sockets may lie in another temporary folder than today's, which is the environment's to say.
-  const sockets = generation && dirname(generation.qmpSocket);
-  if (sockets && basename(sockets) === basename(shortSocketDir(vmId)))
-    await rm(sockets, { recursive: true, force: true });
+  for (const sockets of generationsOf(record).map(({ qmpSocket }) => dirname(qmpSocket))) {
+    if (basename(sockets) === basename(shortSocketDir(vmId)))
+      await rm(sockets, { recursive: true, force: true });
+  }
   return await removeVmDir(vmId);
 }
 
 /**
- * Removes what former generations and interrupted writers left beside the record and what it names. The caller holds the VM's lock.
+ * Removes what generations that are over and interrupted writers left beside the record and what it names. The caller holds the VM's lock.
  * What cannot be removed is left to the next relaunch.
  */
-export async function removeStale({ vmId, generation }: VmRecord): Promise<void> {
-  const number = String(generation?.number);
+export async function removeStale(record: VmRecord): Promise<void> {
+  const { vmId } = record;
+  const numbers = generationsOf(record).map(({ number }) => String(number));
   const removeFrom = async (folder: string, isNamed: (name: string) => boolean) => {
     for (const name of await readdir(folder).catch(() => []))
       if (!isNamed(name)) await rm(join(folder, name), removal).catch(() => {});
   };
-  await removeFrom(vmDir(vmId), (name) => /^(record\.json|lock\.\d+)$/.test(name) || name === number);
-  await removeFrom(shortSocketDir(vmId), (name) => name.startsWith(`${number}.`));
+  await removeFrom(vmDir(vmId), (name) => /^(record\.json|lock\.\d+)$/.test(name) || numbers.includes(name));
+  await removeFrom(shortSocketDir(vmId), (name) => numbers.includes(name.split(".")[0]!));
 }

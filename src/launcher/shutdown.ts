@@ -10,7 +10,7 @@ import {
   waitGone,
   type VmProcess,
 } from "./process.js";
-import { type VmRecord } from "./record.js";
+import { generationsOf, type VmRecord } from "./record.js";
 import { generationFiles, vmDir } from "./vm-folder.js";
 import { withDefaults } from "./spec.js";
 
@@ -31,8 +31,16 @@ export interface ShutdownOptions {
   from?: "powerdown" | "quit" | "sigkill";
 }
 
+/** Stops every process of the VM, and reports on the one that serves. As `shutdownProcess` for each. */
+export async function shutdownVm(record: VmRecord, options?: ShutdownOptions): Promise<ShutdownReport> {
+  const [report = await shutdownProcess(record, options)] = await Promise.all(
+    generationsOf(record).map((generation) => shutdownProcess({ ...record, generation }, options)),
+  );
+  return report;
+}
+
 /**
- * Stops the VM's process; one already gone is no error. Throws Io when even SIGKILL did not end it.
+ * Stops the process of the record's generation; one already gone is no error. Throws Io when even SIGKILL did not end it.
  */
 export async function shutdownProcess(
   record: VmRecord,

@@ -71,6 +71,10 @@ const vmSpecSchema = z.strictObject({
   firstOutputTimeoutSeconds: seconds.default(10),
   /** How long the guest may take to power down before harder means follow, in seconds. */
   shutdownTimeoutSeconds: seconds.default(10),
+  /** Whether an update boots the next VM beside the one that serves, or stops that first, as on a host without room for both. */
+  updateStrategy: z.enum(["beside", "stopFirst"]).default("beside"),
+  /** How long what is in flight may take on a VM whose place another has taken, in seconds. */
+  drainTimeoutSeconds: seconds.default(10),
 });
 
 /** A complete spec: defaults filled in. */

@@ -7,4 +7,11 @@ export type { QmpConnection, WaitOptions } from "./connection.js";
 export type { EventsOptions } from "./events.js";
 export type { QemuVersion, QmpEvent } from "./framing.js";
 export { blockReads, queryStatus, quit, systemPowerdown, type QmpStatus } from "./commands.js";
-export { addHostForward, hostForwards, removeHostForward, type HostForward } from "./usernet.js";
+export {
+  addHostForward,
+  guestConnections,
+  hostForwards,
+  removeHostForward,
+  type GuestConnection,
+  type HostForward,
+} from "./usernet.js";

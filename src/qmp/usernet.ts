@@ -90,8 +90,25 @@ export async function removeHostForward(
 const refused = (line: string, text: string): MicroVmError =>
   new MicroVmError("Qmp", `QEMU refused ${line}: ${text.trim()}`);
 
+/** A TCP connection between the guest and somebody else. */
+export interface GuestConnection {
+  /** As QEMU's network sees it from the guest's other end: `ESTABLISHED`, `TIME_WAIT`, ... */
+  state: string;
+  /** Bytes of the guest's that the other end has not taken yet. */
+  undelivered: number;
+}
+
+/** Those that QEMU's user network has; it remembers one in `TIME_WAIT` that both sides have closed. */
+export async function guestConnections(
+  conn: QmpConnection,
+  options?: WaitOptions,
+): Promise<GuestConnection[]> {
+  return parseGuestConnections(await humanMonitorCommand(conn, "info usernet", options));
+}
+
 // Columns: protocol[state], file descriptor, source address and port, destination address and port, two
 // queues.
+const CONNECTION = /^\s*TCP\[(?!HOST_FORWARD)(\w+)\]\s+\d+\s+\S+\s+\d+\s+\S+\s+\d+\s+(\d+)/gm;
 const FORWARD = /^\s*TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)\s/gm;
 
 /** The TCP rules in the text of `info usernet`; open connections and UDP rules are left out. */
@@ -101,5 +118,13 @@ export function parseHostForwards(text: string): HostForward[] {
     hostPort: Number(hostPort),
     guestAddress,
     guestPort: Number(guestPort),
+  }));
+}
+
+/** The TCP connections in the text of `info usernet`, without the forwards' listeners. */
+export function parseGuestConnections(text: string): GuestConnection[] {
+  return [...text.matchAll(CONNECTION)].map(([, state = "", undelivered]) => ({
+    state,
+    undelivered: Number(undelivered),
   }));
 }

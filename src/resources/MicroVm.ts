@@ -50,6 +50,17 @@ export interface MicroVmArgs {
   firstOutputTimeoutSeconds?: pulumi.Input<number | undefined>;
   /** How long the guest may take to power down before it is ended by harder means, in seconds. @default 10 */
   shutdownTimeoutSeconds?: pulumi.Input<number | undefined>;
+  /**
+   * How an update boots anew. `beside`: the next VM boots beside the one that serves and takes its ports over, so that no query fails.
+   * `stopFirst`: that one is stopped before, and booted again when the next does not come up; chosen by itself, with a warning, where
+   * the host's free memory is not enough for both. @default "beside"
+   */
+  updateStrategy?: pulumi.Input<"beside" | "stopFirst" | undefined>;
+  /**
+   * How long queries that are in flight may go on, in seconds, when an update has put another VM in this one's place. They end with
+   * it after that. @default 10
+   */
+  drainTimeoutSeconds?: pulumi.Input<number | undefined>;
 }
 
 /** Declared to the engine so that they are unknown, not missing, at preview. */

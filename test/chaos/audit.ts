@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { query } from "../../src/client/index.js";
 import { statusOf, type VmStatus } from "../../src/launcher/index.js";
-import { readRecord, type VmRecord } from "../../src/launcher/record.js";
+import { readRecord, type Generation, type VmRecord } from "../../src/launcher/record.js";
 import { vmDir } from "../../src/launcher/vm-folder.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
 import { connectQmp, queryStatus } from "../../src/qmp/index.js";
@@ -33,8 +33,14 @@ export async function untruths(world: World, vmId: string): Promise<string[]> {
 
 async function disagreements(status: VmStatus, qemus: Found[]): Promise<string[]> {
   const says = `status says ${wordsOf(status)} (${status.status}), pid ${status.pid}`;
-  if (qemus.length > 1) return [`${qemus.length} QEMUs run`];
-  const [qemu] = qemus;
+  const record = await readRecord(status.vmId);
+  const isOf = (generation: Generation | undefined) => (one: Found) =>
+    generation !== undefined && one.argv.includes(generation.uuid);
+  const qemu = qemus.find(isOf(record?.generation));
+  // An interrupted update leaves another, which the record names.
+  const besides = [record?.next, record?.former];
+  const strays = qemus.filter((one) => one !== qemu && !besides.some((other) => isOf(other)(one)));
+  if (strays.length > 0) return [`${strays.map(({ pid }) => pid).join(" and ")} run, which no record names`];
   if (qemu === undefined) {
     const isTrue = ["exited", "creating"].includes(status.state) && status.pid === 0;
     return isTrue ? [] : [`${says}, and no QEMU runs`];
@@ -78,7 +84,7 @@ async function recorded(): Promise<VmRecord[]> {
   return records.filter((record) => record !== undefined);
 }
 
-/** Each belongs to the session of a QEMU that a record names, whose ports are the record's. */
+/** Each belongs to the session of a QEMU that serves, whose ports are the record's: what an update left beside it was seen to. */
 async function strayProcesses(world: World): Promise<string[]> {
   const processes = await processesIn(world.dir);
   const sessions = new Set<number>();

@@ -1,6 +1,6 @@
 /** What changes in a VM while it runs: neither its guest nor a connection notices. */
 import { once } from "node:events";
-import { createServer, connect, type AddressInfo, type Socket } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import {
   attach,
   createVm,
@@ -15,9 +15,11 @@ import { readRecord } from "../../src/launcher/record.js";
 import { query } from "../../src/client/index.js";
 import { connectQmp, hostForwards, removeHostForward } from "../../src/qmp/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
+import { finish, halfAsked } from "../support/half-asked.js";
 import { freePort } from "../support/ports.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
+import { eventually } from "../support/wait.js";
 
 privateState();
 let rvfPath: string;
@@ -32,21 +34,6 @@ const forwardsOf = async ({ qmpSocket }: VmStatus) => {
     .sort((a, b) => b.guestPort - a.guestPort)
     .map(({ hostAddress, hostPort, guestPort }) => [hostAddress, hostPort, guestPort]);
 };
-
-/** A connection on which half a request was sent. */
-async function halfAsked(port: number): Promise<Socket> {
-  const socket = connect(port, "127.0.0.1");
-  await once(socket, "connect");
-  socket.write("GET /v1/health HTTP/1.1\r\nhost: x\r\n");
-  return socket;
-}
-
-async function finish(socket: Socket): Promise<string> {
-  socket.write("connection: close\r\n\r\n");
-  const pieces: Buffer[] = [];
-  for await (const piece of socket) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces).toString();
-}
 
 beforeAll(async () => {
   rvfPath = await sampleRvf();
@@ -135,8 +122,9 @@ test("of several changes at once each finds the VM as the last one left it", asy
 
 test("while it is relaunched others are told to wait, and it can be killed in any case", async () => {
   const relaunch = updateVm(vm.vmId, spec({ memoryMb: 140 })).catch((error: unknown) => error);
-  const started = async () => (await statusOf(vm.vmId))?.status.endsWith("is at work on it");
-  while (!(await started())) await new Promise((done) => setTimeout(done, 10));
+  await eventually(async () => (await readRecord(vm.vmId))?.next);
+  // It serves meanwhile.
+  expect(await statusOf(vm.vmId)).toMatchObject({ state: "running", pid: vm.pid });
   const impatient = { signal: AbortSignal.timeout(200) };
   await expect(updateVm(vm.vmId, spec(), impatient)).rejects.toMatchObject({ code: "Cancelled" });
   await destroyVm(vm.vmId, { from: "sigkill" });

@@ -17,6 +17,8 @@ test("the defaults are the seed's", () =>
     readyTimeoutSeconds: 60,
     firstOutputTimeoutSeconds: 10,
     shutdownTimeoutSeconds: 10,
+    updateStrategy: "beside",
+    drainTimeoutSeconds: 10,
   }));
 
 test("paths become absolute, a bare QEMU name is left to PATH", () => {
@@ -83,6 +85,8 @@ const bad: [key: string, value: unknown][] = [
   ["firstOutputTimeoutSeconds", "10"],
   ["shutdownTimeoutSeconds", -1],
   ["shutdownTimeoutSeconds", 3601],
+  ["updateStrategy", "stopfirst"],
+  ["drainTimeoutSeconds", 0],
 ];
 
 test.each(bad)("%s: %p is refused by name", (key, value) =>

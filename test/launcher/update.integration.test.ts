@@ -14,7 +14,7 @@ import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours, sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
-import { isAlive } from "../support/wait.js";
+import { eventually, isAlive } from "../support/wait.js";
 
 const state = privateState();
 const vector = sampleQuery(1);
@@ -62,7 +62,7 @@ test("other memory boots the next generation of the same VM on the same port", a
   });
   expect(next.consoleLog).not.toBe(vm.consoleLog);
   expect(next.pid).not.toBe(vm.pid);
-  expect(isAlive(vm.pid)).toBe(false);
+  await eventually(() => !isAlive(vm.pid));
   expectNeighbours(await query(next.url, vector, 5), neighboursOnHost(rvfPath, vector, 5));
   vm = next;
 });

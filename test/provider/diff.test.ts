@@ -21,6 +21,8 @@ test.each<[keyof Inputs, unknown]>([
   ["readyTimeoutSeconds", 90],
   ["firstOutputTimeoutSeconds", 5],
   ["shutdownTimeoutSeconds", 20],
+  ["updateStrategy", "stopFirst"],
+  ["drainTimeoutSeconds", 1],
   ["owner", { ...sampleInputs.owner, stack: "other" }],
   ["rvfFingerprint", "2 bytes"],
   ["kernelFingerprint", "2 bytes"],
@@ -55,6 +57,7 @@ describe("a state from before inputs existed", () => {
     expect(changedInputs(olds, sampleInputs)).toEqual([]);
     const young = without(
       ...(["bindAddress", "allowUnsafeArgs", "firstOutputTimeoutSeconds", "shutdownTimeoutSeconds"] as const),
+      ...(["updateStrategy", "drainTimeoutSeconds"] as const),
     );
     expect(changedInputs(young, sampleInputs)).toEqual([]);
     const nulls = { ...olds, verification: null, trustedKeys: null } as unknown as State;

@@ -17,6 +17,8 @@ export const sampleInputs: Inputs = {
   readyTimeoutSeconds: 60,
   firstOutputTimeoutSeconds: 10,
   shutdownTimeoutSeconds: 10,
+  updateStrategy: "beside",
+  drainTimeoutSeconds: 10,
   owner: { project: "project", stack: "stack", resource: "db" },
   rvfFingerprint: "1 bytes",
   __provider: "text",

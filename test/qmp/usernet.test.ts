@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { addHostForward, connectQmp, hostForwards, removeHostForward } from "../../src/qmp/index.js";
-import { parseHostForwards } from "../../src/qmp/usernet.js";
+import { parseGuestConnections, parseHostForwards } from "../../src/qmp/usernet.js";
 import { listen, monitor, reply } from "./peer.js";
 
 // From QEMU 7.2 with three rules, one of them without a host address, and an open connection.
@@ -21,8 +21,17 @@ test("the TCP rules are taken, connections and UDP rules left", () => {
   ]);
 });
 
+test("the TCP connections are taken, each with what it has not delivered", () => {
+  const slow = "  TCP[CLOSE_WAIT]   211       127.0.0.1 42999       10.0.2.15  8080 65160     0\r\n";
+  expect(parseGuestConnections(text + slow)).toEqual([
+    { state: "ESTABLISHED", undelivered: 0 },
+    { state: "CLOSE_WAIT", undelivered: 65160 },
+  ]);
+});
+
 test("a VM without a user network has none", () => {
   expect(parseHostForwards("")).toEqual([]);
+  expect(parseGuestConnections("")).toEqual([]);
 });
 
 const rule = {

@@ -56,6 +56,8 @@ const args: Required<MicroVmArgs> = {
   readyTimeoutSeconds: 90,
   firstOutputTimeoutSeconds: 5,
   shutdownTimeoutSeconds: 20,
+  updateStrategy: "stopFirst",
+  drainTimeoutSeconds: 3,
 };
 
 test("every input is sent under the resource's type, with the provider's text and the owner", async () => {

@@ -1,0 +1,71 @@
+/** Stops a VM, and boots its next generation in its place. */
+import { MicroVmError } from "../errors.js";
+import type { Progress } from "./attempt.js";
+import { boot } from "./boot.js";
+import { readEnding } from "./ending.js";
+import { isBootedFromThem } from "./fingerprint.js";
+import { freeMemoryMb, memoryTakenMb } from "./host-memory.js";
+import { prepare, type Preparation } from "./prepare.js";
+import { readRecord, writeRecord, type VmRecord } from "./record.js";
+import { describeShutdown, shutdownProcess } from "./shutdown.js";
+import type { VmSpec } from "./spec.js";
+import { generationFiles } from "./vm-folder.js";
+
+/** Why the old VM is to be stopped before the new one boots, or undefined where both have room. */
+export function whyStopFirst(
+  { updateStrategy, memoryMb }: Pick<VmSpec, "updateStrategy" | "memoryMb">,
+  freeMb = freeMemoryMb(),
+): string | undefined {
+  if (updateStrategy === "stopFirst") return 'updateStrategy is "stopFirst"';
+  if (memoryTakenMb(memoryMb) <= freeMb) return undefined;
+  return `this host has ${freeMb} MiB free, and two VMs at once would take ${memoryTakenMb(memoryMb)} more`;
+}
+
+export interface RelaunchOptions extends Progress {
+  /** Whether the old VM served until now, and is booted again when the new one does not come up. */
+  served: boolean;
+}
+
+/** Throws what the boot does. Where the old VM served, the error's hint tells whether it was booted again. */
+export async function relaunch(
+  old: VmRecord,
+  wanted: VmRecord,
+  preparation: Preparation,
+  { served, ...options }: RelaunchOptions,
+): Promise<VmRecord> {
+  await stop(old, options);
+  try {
+    return await boot(wanted, preparation, options);
+  } catch (error) {
+    // One that was called off has no time for it.
+    if (!served || options.signal?.aborted || !(error instanceof MicroVmError)) throw error;
+    const hint = [error.hint, await rollBack(old, options)].filter(Boolean).join(" ");
+    throw new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
+  }
+}
+
+async function stop(record: VmRecord, { onProgress }: Progress): Promise<void> {
+  await writeRecord({ ...record, phase: "stopping" });
+  const report = await shutdownProcess(record);
+  onProgress?.(describeShutdown(report));
+  // QEMU's last thread closes its ports; its exit status is written after that, and the next generation wants them.
+  if (record.generation) await readEnding(generationFiles(record.vmId, record.generation.number), 2000);
+}
+
+/** Boots the old spec again, and says in a sentence what came of it. */
+async function rollBack(old: VmRecord, options: Progress): Promise<string> {
+  const { vmId, spec, generation } = old;
+  try {
+    if (!(await isBootedFromThem(old))) throw new Error("a file that it was booted from has changed");
+    options.onProgress?.("warning: the new VM did not come up, booting the old one again", "news");
+    const number = (await readRecord(vmId))?.generation?.number;
+    const numbered = {
+      ...old,
+      generation: generation && { ...generation, number: number ?? generation.number },
+    };
+    await boot(numbered, await prepare(spec), options);
+    return "The VM was booted again as it was before this update.";
+  } catch (error) {
+    return `The VM could not be booted again as it was before this update: ${(error as Error).message}.`;
+  }
+}
