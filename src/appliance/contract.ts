@@ -3,7 +3,7 @@
  * guest's half; a test compares the two.
  */
 
-/** virtio-serial port that only the guest writes; on the host it is a plain file, so a write never blocks. */
+/** virtio-serial port that only the guest writes; what it writes is led into a file on the host, so a write never blocks. */
 export const READY_PORT = "org.microvm.ready.0";
 
 /** `ready <nonce>`: the store is open and the listener accepts. Nothing but this VM's guest knows the nonce. */

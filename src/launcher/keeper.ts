@@ -1,4 +1,4 @@
-/** The shell that stays above QEMU and does what must go on when whoever started it is gone: exit status, console, evidence. */
+/** The shell that stays above QEMU and does what must go on when whoever started it is gone: exit status, what it and its guest say, evidence. */
 
 /**
  * Of the guest's console the keeper holds at least this much once it has said it, and less than four times as much, in two files: the current
@@ -7,6 +7,9 @@
  */
 export const consoleFileBytes = 4 << 20;
 
+/** What is kept of the guest's channel at most. */
+export const wordsBytes = 64 << 10;
+
 /** What dd copies at once at most. Small, because it counts reads, and a UART's mostly bring single bytes. */
 const blockBytes = 512;
 
@@ -14,20 +17,24 @@ const blockBytes = 512;
 export const formerConsole = (path: string): string => `${path}.1`;
 
 /**
- * Copies the console from the pipe on descriptor 4 into files until the last writer is gone. What cannot be written (full
- * disk, folder removed) is read nevertheless, since a guest whose console nobody reads stands still. Only what POSIX says
- * of dd, because busybox's and macOS's know less than GNU's: it ends after `count` reads, of which it tells as
- * "FULL+PARTIAL records in", perhaps behind a warning. Fewer mean that the pipe has ended.
+ * `keep FILE` copies standard input into files until the last writer is gone. What cannot be written (full disk, folder
+ * removed) is read nevertheless, since a guest whose console nobody reads stands still. Only what POSIX says of dd,
+ * because busybox's and macOS's know less than GNU's: it ends after `count` reads, of which it tells as "FULL+PARTIAL
+ * records in", perhaps behind a warning. Fewer mean that the pipe has ended.
  */
-const reader = `
-while
-  said=$(LC_ALL=C dd bs=${blockBytes} count=${consoleFileBytes / blockBytes} 2>&1 >>"$console") ||
-    said=$(LC_ALL=C dd bs=${blockBytes} count=${consoleFileBytes / blockBytes} 2>&1 >/dev/null)
-  said=\${said%% records in*}
-  [ $((\${said##*[!0-9+]})) -eq ${consoleFileBytes / blockBytes} ]
-do
-  [ $(wc -c <"$console") -lt ${consoleFileBytes} ] || mv -f "$console" "${formerConsole("$console")}"
-done`;
+const keep = `keep() {
+  while
+    said=$(LC_ALL=C dd bs=${blockBytes} count=${consoleFileBytes / blockBytes} 2>&1 >>"$1") ||
+      said=$(LC_ALL=C dd bs=${blockBytes} count=${consoleFileBytes / blockBytes} 2>&1 >/dev/null)
+    said=\${said%% records in*}
+    [ $((\${said##*[!0-9+]})) -eq ${consoleFileBytes / blockBytes} ]
+  do
+    [ $(wc -c <"$1") -lt ${consoleFileBytes} ] || mv -f "$1" "${formerConsole("$1")}"
+  done
+}`;
+
+/** Of the guest's channel the first words are kept, as many as are ever read of it: whatever follows is a hostile guest's. */
+const keepFirst = `dd bs=${blockBytes} count=${wordsBytes / blockBytes} >"$ready"; cat >/dev/null`;
 
 /** How often the kernel has killed for want of memory in this control group, by cgroup v2 and v1; nothing where neither tells. */
 const outOfMemoryKills = `grep -hs "^oom_kill " \
@@ -35,32 +42,38 @@ const outOfMemoryKills = `grep -hs "^oom_kill " \
 "/sys/fs/cgroup/memory$(sed -n "s/^[0-9]*:memory://p" /proc/self/cgroup)/memory.oom_control"`;
 
 /**
- * For `sh -c`, with the parameters 0 exit status, 1 stderr, 2 console, 3 its pipe, 4 QEMU's pid file, and then QEMU and its
- * arguments. All its files are for this user alone.
+ * For `sh -c`, with the parameters 0 exit status, 1 QEMU's output, 2 console, 3 the guest's channel, 4 to 6 the pipes through which
+ * these three come, 7 QEMU's pid file, and then QEMU and its arguments. All its files are for this user alone.
  *
- * The pipe is opened for both sides before QEMU is there, so that nobody ever waits in open(2), and the keeper keeps its
+ * Each pipe is opened for both sides before QEMU is there, so that nobody ever waits in open(2), and the keeper keeps its
  * writing end until QEMU has ended: then, however it went, the reader finds the end of the pipe, and the exit status
- * stands only beside a complete console. Should the keeper be killed, the reader goes on until QEMU's end; should the
- * reader be killed, QEMU's writes fail and the guest goes on.
+ * stands only beside a complete console. Should the keeper be killed, the readers go on until QEMU's end; should a
+ * reader be killed, QEMU's writes fail and the guest goes on. QEMU would try a failed write to the guest's channel again without
+ * pause, so it holds that pipe open for reading itself.
  *
  * The out-of-memory killer leaves no trace but in the kernel's log, which mostly only root can read, and in the control group's count, which
  * does not say whom it hit and therefore counts only where the log is closed.
  */
 export const keeper = `umask 077
 exec >>"$1" 2>&1
-console=$2 pipe=$3 pidfile=$4
-shift 4
-mkfifo "$pipe" || { echo $? >"$0"; exit; }
-exec 3<>"$pipe" 4<"$pipe" 5>"$pipe" 3>&-
-{${reader}
-} <&4 5>&- 2>/dev/null &
+stderr=$1 console=$2 ready=$3 stderrpipe=$4 consolepipe=$5 readypipe=$6 pidfile=$7
+shift 7
+${keep}
+mkfifo "$stderrpipe" "$consolepipe" "$readypipe" || { echo $? >"$0"; exit; }
+exec 3<>"$consolepipe" 4<"$consolepipe" 5>"$consolepipe" 3>&-
+{ keep "$console"; } <&4 5>&- 2>/dev/null &
+exec 3<>"$stderrpipe" 4<"$stderrpipe" 6>"$stderrpipe" 3>&-
+{ keep "$stderr"; } <&4 5>&- 6>&- 2>/dev/null &
+exec 7<>"$readypipe" 4<"$readypipe"
+{ ${keepFirst}; } <&4 5>&- 6>&- 7>&- 2>/dev/null &
 exec 4<&-
 kills() { ${outOfMemoryKills} 2>/dev/null; }
 before=$(kills)
-"$@" 5>&-
+"$@" >&6 2>&6 5>&- 6>&-
 code=$?
-exec 5>&-
+exec 5>&- 6>&- 7>&-
 wait
+exec >>"$stderr" 2>&1
 if [ $code -eq 137 ]; then
   if kernel=$(dmesg 2>/dev/null); then
     printf "%s\\n" "$kernel" | grep "illed process $(cat "$pidfile") "
@@ -68,6 +81,6 @@ if [ $code -eq 137 ]; then
     echo "out of memory: $before, then $(kills) in QEMU's control group"
   fi
 fi
-rm -f "$pipe"
+rm -f "$stderrpipe" "$consolepipe" "$readypipe"
 echo $code >"$0"
 `;

@@ -65,10 +65,11 @@ export function planQemu(input: PlanInput): Plan {
       ...["-smp", String(spec.vcpus), "-m", `${spec.memoryMb}M`],
       ...["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"],
       ...["-name", input.vmId, "-uuid", input.uuid, "-pidfile", files.pidFile],
-      // A pipe or socket that nobody reads blocks the guest: the ready port is a file, and the keeper empties this pipe.
+      // A pipe or socket that nobody reads blocks the guest: the keeper empties this one, and that of the ready port.
       ...["-serial", `file:${files.consolePipe}`],
       // Has QEMU say on its stderr why it ends. One built without that way of tracing warns or stays silent.
-      ...["-trace", "qemu_system_shutdown_request", "-trace", "runstate_set"],
+      // By -D, because a QEMU 7.2 that traces its start to stderr without it never enters a vmlinux (PVH).
+      ...["-trace", "qemu_system_shutdown_request", "-trace", "runstate_set", "-D", "/dev/stderr"],
       ...["-kernel", kernel.kernelPath],
       ...(kernel.initramfsPath === undefined ? [] : ["-initrd", kernel.initramfsPath]),
       ...["-append", cmdline],
@@ -82,7 +83,12 @@ export function planQemu(input: PlanInput): Plan {
         `virtio-net-device,netdev=${NETDEV}`,
       ],
       ...["-device", "virtio-rng-device"],
-      ...["-device", "virtio-serial-device", "-chardev", `file,id=ready,path=${escapeCommas(files.ready)}`],
+      ...[
+        "-device",
+        "virtio-serial-device",
+        "-chardev",
+        `file,id=ready,path=${escapeCommas(files.readyPipe)}`,
+      ],
       ...["-device", `virtserialport,chardev=ready,name=${READY_PORT}`],
       ...["-chardev", `socket,id=ctl,path=${escapeCommas(input.guestSocket)},server=on,wait=off`],
       ...["-device", `virtserialport,chardev=ctl,name=${CONTROL_PORT}`],

@@ -10,6 +10,7 @@ import { MicroVmError } from "../errors.js";
 import { changesIn } from "./changes.js";
 import { firstBytes, hasContent } from "./console.js";
 import { evidenceOf, readEnding } from "./ending.js";
+import { wordsBytes } from "./keeper.js";
 import { isAlive, type ProcessIdentity } from "./process.js";
 import type { GenerationFiles } from "./vm-folder.js";
 
@@ -74,9 +75,6 @@ async function end(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
   for await (const _ of changesIn(watch.files.dir, signal)) if (!isAlive(watch.vm)) throw await death(watch);
   signal.throwIfAborted();
 }
-
-/** What is read of the guest's channel at most, because a hostile guest may write without end. */
-const wordsBytes = 64 << 10;
 
 /** What the guest has written on its own channel so far. */
 async function guestWords({

@@ -37,8 +37,9 @@ export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
   await privateFolder(files.dir);
   await privateFolder(dirname(qmpSocket));
   await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 });
-  const { exitStatus, stderr, console, consolePipe, pidFile } = files;
-  const shell = execa("/bin/sh", ["-c", keeper, exitStatus, stderr, console, consolePipe, pidFile, ...argv], {
+  const { exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile } = files;
+  const kept = [exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile];
+  const shell = execa("/bin/sh", ["-c", keeper, ...kept, ...argv], {
     detached: true,
     cleanup: false,
     reject: false,

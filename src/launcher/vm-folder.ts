@@ -39,8 +39,10 @@ export function generationFiles(vmId: string, number: number) {
     console: join(dir, "console.log"),
     consolePipe: join(dir, "console.pipe"),
     stderr: join(dir, "qemu.stderr"),
+    stderrPipe: join(dir, "stderr.pipe"),
     exitStatus: join(dir, "exit-status"),
     ready: join(dir, "ready"),
+    readyPipe: join(dir, "ready.pipe"),
     argv: join(dir, "argv.json"),
   };
 }

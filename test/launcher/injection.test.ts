@@ -128,7 +128,7 @@ describe.each(nasty)("%j", (text) => {
       expect(valueOf(argv, "-serial")).toBe(`file:${files.consolePipe}`);
       const doubled = (path: string) => path.replaceAll(",", ",,");
       expect(argv.filter((_, at) => argv[at - 1] === "-chardev")).toEqual([
-        `file,id=ready,path=${doubled(files.ready)}`,
+        `file,id=ready,path=${doubled(files.readyPipe)}`,
         `socket,id=ctl,path=${doubled(guestSocket)},server=on,wait=off`,
       ]);
       const monitors = [controlSocket, qmpSocket].map((path) => `unix:${doubled(path)},server=on,wait=off`);

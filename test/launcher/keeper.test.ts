@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { consoleFileBytes, formerConsole, keeper } from "../../src/launcher/keeper.js";
+import { consoleFileBytes, formerConsole, keeper, wordsBytes } from "../../src/launcher/keeper.js";
 import { processesNaming, processesStaying } from "../../tools/leftovers.js";
 import { makeMemoryGroup, testOutOfMemory } from "../support/memory-group.js";
 import { eventually } from "../support/wait.js";
@@ -23,7 +23,8 @@ afterEach(async () => {
 
 /** Starts the keeper over a script, which finds the pipe's path in $0. */
 function keep(script: string, before = ""): ChildProcess {
-  const names = ["exit-status", "qemu.stderr", "console.log", "console.pipe", "qemu.pid"];
+  const kept = ["exit-status", "qemu.stderr", "console.log", "ready"];
+  const names = [...kept, "stderr.pipe", "console.pipe", "ready.pipe", "qemu.pid"];
   const program = ["/bin/sh", "-c", script, at("console.pipe")];
   return spawn("/bin/sh", ["-c", before + keeper, ...names.map(at), ...program], { stdio: "ignore" });
 }
@@ -71,6 +72,19 @@ test("of a flood two files of bounded size are kept, to the last line and withou
   const lines = (former + current).split("\n").slice(1, -1).map(Number);
   expect(lines.at(-1)).toBe(4_000_000);
   expect(lines.findIndex((line, index) => index > 0 && line !== lines[index - 1]! + 1)).toBe(-1);
+});
+
+test("what the program itself says is kept in two files of bounded size, to the last line", async () => {
+  expect(await ended(keep("seq 4000000 >&2; seq 4000001 4000002"))).toBe("0\n");
+  const said = (await text("qemu.stderr.1")) + (await text("qemu.stderr"));
+  expect(said).toMatch(/\n3999999\n4000000\n4000001\n4000002\n$/);
+  expect(said.length).toBeLessThan(4 * consoleFileBytes);
+});
+
+test("of the guest's channel the first words are kept, and what follows holds nobody up", async () => {
+  expect(await ended(keep('seq 4000000 >"${0%console.pipe}ready.pipe"; exit 3'))).toBe("3\n");
+  expect(await text("ready")).toMatch(/^1\n2\n3\n/);
+  expect((await stat(at("ready"))).size).toBeLessThanOrEqual(wordsBytes);
 });
 
 test("what the disk does not take is swallowed, and the program comes to its end", async () => {

@@ -10,8 +10,10 @@ const files = {
   console: "/s/1/console.log",
   consolePipe: "/s/1/console.pipe",
   stderr: "/s/1/qemu.stderr",
+  stderrPipe: "/s/1/stderr.pipe",
   exitStatus: "/s/1/exit-status",
   ready: "/s/1/ready",
+  readyPipe: "/s/1/ready.pipe",
   argv: "/s/1/argv.json",
 };
 const input: PlanInput = {
@@ -58,7 +60,7 @@ const underTcg = [
   "-pidfile /s/1/qemu.pid",
   "-serial file:/s/1/console.pipe",
   "-trace qemu_system_shutdown_request",
-  "-trace runstate_set",
+  "-trace runstate_set -D /dev/stderr",
   "-kernel /c/kernel",
   `-append ${cmdline} tsc_early_khz=2596138 rvf.port=8080 microvm.nonce=n0`,
   '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
@@ -67,7 +69,7 @@ const underTcg = [
   "-device virtio-net-device,netdev=net0",
   "-device virtio-rng-device",
   "-device virtio-serial-device",
-  "-chardev file,id=ready,path=/s/1/ready",
+  "-chardev file,id=ready,path=/s/1/ready.pipe",
   "-device virtserialport,chardev=ready,name=org.microvm.ready.0",
   "-chardev socket,id=ctl,path=/s/1/guest.sock,server=on,wait=off",
   "-device virtserialport,chardev=ctl,name=org.microvm.ctl.0",
@@ -164,7 +166,12 @@ test("a comma in a path injects nothing", () => {
   const { argv } = planQemu({
     ...input,
     spec: { ...spec, rvfPath: '/d,x/a "b".rvf' },
-    files: { ...files, ready: "/s,1/ready", consolePipe: "/s,1/console.pipe", pidFile: "/s,1/qemu.pid" },
+    files: {
+      ...files,
+      readyPipe: "/s,1/ready.pipe",
+      consolePipe: "/s,1/console.pipe",
+      pidFile: "/s,1/qemu.pid",
+    },
     qmpSocket: "/s,1/qmp.sock",
     controlSocket: "/s,1/control.sock",
     guestSocket: "/s,1/guest.sock",
@@ -175,7 +182,7 @@ test("a comma in a path injects nothing", () => {
   expect(argv.filter((word) => word.includes("/s,"))).toEqual([
     "/s,1/qemu.pid",
     "file:/s,1/console.pipe",
-    "file,id=ready,path=/s,,1/ready",
+    "file,id=ready,path=/s,,1/ready.pipe",
     "socket,id=ctl,path=/s,,1/guest.sock,server=on,wait=off",
     "unix:/s,,1/control.sock,server=on,wait=off",
     "unix:/s,,1/qmp.sock,server=on,wait=off",

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { processWith } from "../../src/launcher/process.js";
 import { waitReady } from "../../src/launcher/ready.js";
-import { generationFiles } from "../../src/launcher/vm-folder.js";
+import { filesIn } from "../support/files-in.js";
 import { freePort } from "../support/ports.js";
 
 let dir: string;
@@ -16,10 +16,7 @@ afterEach(async () => await rm(dir, { recursive: true }));
 test("a QEMU that dies after its guest's ready line, before an answer, ends the wait at once", async () => {
   const qemu = spawn("sleep", ["1000"], { stdio: "ignore" });
   await once(qemu, "spawn");
-  const usual = generationFiles("vm", 1);
-  const files = Object.fromEntries(
-    Object.entries(usual).map(([key, path]) => [key, path.replace(usual.dir, dir)]),
-  ) as typeof usual;
+  const files = filesIn(dir);
   await writeFile(files.ready, "ready 1234\n");
   const url = `http://127.0.0.1:${await freePort()}`;
   const ready = waitReady({ files, vm: processWith(qemu.pid!)!, nonce: "1234", url, timeoutMs: 30_000 });

@@ -4,8 +4,8 @@ const LOAD_ADDRESS = 0x100000;
 const HEADER_BYTES = 64;
 const PROGRAM_HEADER_BYTES = 56;
 
-/** A 64-bit ELF with the PVH note by which QEMU enters it, and `jmp .` there. */
-export function spinningKernel(): Buffer {
+/** A 64-bit ELF with the PVH note by which QEMU enters it: it writes these words to the first serial port, then `jmp .`. */
+export function spinningKernel(words = ""): Buffer {
   const note = Buffer.alloc(24);
   note.writeUInt32LE(4, 0);
   note.writeUInt32LE(8, 4);
@@ -13,9 +13,15 @@ export function spinningKernel(): Buffer {
   note.writeUInt32LE(18, 8);
   note.write("Xen\0", 12, "latin1");
   note.writeBigUInt64LE(BigInt(LOAD_ADDRESS), 16);
-  const code = Buffer.from([0xeb, 0xfe]);
-
   const headers = HEADER_BYTES + 2 * PROGRAM_HEADER_BYTES;
+  // In 32-bit mode: mov dx, 0x3f8; mov esi, words; mov ecx, length; rep outsb; jmp .
+  const code = Buffer.from(
+    `66baf803be00000000b900000000f36eebfe${Buffer.from(words).toString("hex")}`,
+    "hex",
+  );
+  code.writeUInt32LE(LOAD_ADDRESS + 18, 5);
+  code.writeUInt32LE(words.length, 10);
+
   const elf = Buffer.concat([Buffer.alloc(headers), note, code]);
   elf.write("\x7fELF", 0, "latin1");
   // 64 bits, little-endian, version 1
