@@ -122,8 +122,8 @@ export async function bring(
     (stop) => waitReady({ files, vm, nonce, url, timeoutMs, since, signal: stop }).then(() => undefined),
     ...(accelerator === "tcg"
       ? []
-      : [(stop: AbortSignal) => silence(files, spec.firstOutputTimeoutSeconds * 1000, stop)]),
-    ...(mayHang ? [(stop: AbortSignal) => hang(vm, generation, files, stop)] : []),
+      : [(stop: AbortSignal) => silence({ generation, files }, spec.firstOutputTimeoutSeconds * 1000, stop)]),
+    ...(mayHang ? [(stop: AbortSignal) => hang({ generation, files }, vm, stop)] : []),
   ]);
   if (outcome !== undefined) return outcome;
   const bootMillis = Math.round(performance.now() - spawned);

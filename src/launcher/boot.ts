@@ -3,14 +3,13 @@ import { MicroVmError } from "../errors.js";
 import { kvmRequired, type AcceleratorChoice } from "./accelerator.js";
 import { bring, prepareGeneration, removeGeneration, type Attempt, type BootOptions } from "./attempt.js";
 import { inTurn } from "./boot-queue.js";
-import { hasContent } from "./console.js";
-import { readEnding } from "./ending.js";
+import { evidenceOf, readEnding } from "./ending.js";
 import { rememberKvm } from "./kvm-verdict.js";
 import type { Preparation } from "./prepare.js";
 import type { VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
-import type { Lifeless } from "./sign-of-life.js";
-import { generationFiles } from "./vm-folder.js";
+import { hasRun, type Lifeless } from "./sign-of-life.js";
+import { generationFiles, type GenerationFiles } from "./vm-folder.js";
 
 /**
  * Boots the record's spec as its next generation, when it is its turn on this host, and returns the record with it, which is then
@@ -83,33 +82,41 @@ async function bootUnder(
     options.onProgress?.(`starting QEMU ${preparation.qemu.version} (${accelerator})`);
     // Each start has a number of its own: whoever follows the console of one sees that the next is another.
     const attempt = (last = await prepareGeneration(last, preparation, choice, options));
+    const files = generationFiles(attempt.vmId, attempt.generation.number);
     let outcome: Attempt | Lifeless;
     try {
       outcome = await bring(attempt, preparation, since, options);
     } catch (error) {
+      // Asked before it is stopped, while its monitor can tell.
+      const failed = accelerator !== "tcg" && (await isAcceleratorsFault(error, attempt, files));
       // A cancelled launch has seconds before its own process is killed, and the guest's disk is read-only.
       await shutdownProcess(attempt, { from: options.signal?.aborted ? "sigkill" : "quit" });
-      if (accelerator === "tcg" || !(await isAcceleratorsFault(error, attempt))) throw error;
+      if (!failed) throw error;
       await removeGeneration(attempt);
       throw new NotExecuted((error as MicroVmError).message, (error as MicroVmError).evidence, attempt);
     }
     if (typeof outcome !== "string") return outcome;
     await shutdownProcess(attempt, { from: "quit" });
+    const evidence = await evidenceOf(files);
     await removeGeneration(attempt);
     if (outcome === "silent") {
       const allowance = attempt.spec.firstOutputTimeoutSeconds;
-      throw new NotExecuted(`the guest gave no sign of life within ${allowance} s`, undefined, attempt);
+      throw new NotExecuted(`the guest gave no sign of life within ${allowance} s`, evidence, attempt);
     }
     options.onProgress?.("the guest hung at the calibration of its clock, which emulation lets it at times");
   }
 }
 
-/** A guest that never wrote a byte did not get to run; whatever else goes wrong, or was done to QEMU, is not the accelerator's doing. */
-async function isAcceleratorsFault(error: unknown, { vmId, generation }: Attempt): Promise<boolean> {
+/** A kernel that never got to run; whatever else goes wrong, or was done to QEMU, is not the accelerator's doing. */
+async function isAcceleratorsFault(
+  error: unknown,
+  { generation }: Attempt,
+  files: GenerationFiles,
+): Promise<boolean> {
   if (!(error instanceof MicroVmError) || !["QemuExited", "Timeout", "QemuSpawn"].includes(error.code))
     return false;
-  const files = generationFiles(vmId, generation.number);
-  if (await hasContent(files.console)) return false;
+  if (await hasRun({ generation, files })) return false;
+  if (error.code === "Timeout") return true;
   const { how } = await readEnding(files);
-  return error.code === "Timeout" || !["killed", "outOfMemory"].includes(how);
+  return !["clean", "panic", "killed", "outOfMemory"].includes(how);
 }

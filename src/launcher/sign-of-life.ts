@@ -12,17 +12,19 @@ import { cpuSeconds, type ProcessIdentity } from "./process.js";
 import type { Generation } from "./record.js";
 import type { GenerationFiles } from "./vm-folder.js";
 
-/** What a guest that does not run is known by: no console output at all, or none and no disk read for a while. */
+/** What a guest that does not run is known by: no console output and no disk read, for a while of the host's time or of its own. */
 export type Lifeless = "silent" | "hung";
 
-/** Ends when the guest has written nothing to its console within the allowance; otherwise never, but by the signal. */
-export async function silence(
-  files: GenerationFiles,
-  allowanceMs: number,
-  signal: AbortSignal,
-): Promise<Lifeless> {
-  await sleep(allowanceMs, undefined, { signal });
-  return (await hasContent(files.console)) ? await never(signal) : "silent";
+/** A guest that is awaited. */
+export interface Awaited {
+  generation: Pick<Generation, "controlSocket" | "qmpSocket">;
+  files: GenerationFiles;
+}
+
+/** Ends when the guest shows nothing of itself for as long as it is allowed to; otherwise never, but by the signal. */
+export async function silence(awaited: Awaited, allowanceMs: number, signal: AbortSignal): Promise<Lifeless> {
+  await standstill(awaited, { clock: () => performance.now(), allowance: allowanceMs, signal });
+  return "silent";
 }
 
 /**
@@ -32,25 +34,36 @@ export async function silence(
 const hangAllowance = 5;
 
 /** Ends when the guest hangs at the calibration of its clock; otherwise never, but by the signal. */
-export async function hang(
-  vm: ProcessIdentity,
-  generation: Generation,
-  files: GenerationFiles,
-  signal: AbortSignal,
-): Promise<Lifeless> {
-  let last = { size: 0, cpu: 0 };
+export async function hang(awaited: Awaited, vm: ProcessIdentity, signal: AbortSignal): Promise<Lifeless> {
+  await standstill(awaited, { clock: () => cpuSeconds(vm), allowance: hangAllowance, signal });
+  return "hung";
+}
+
+interface Standstill {
+  clock: () => number;
+  /** By the clock. */
+  allowance: number;
+  signal: AbortSignal;
+}
+
+/** Ends when the console did not grow during the allowance and nothing else proves that the kernel runs. */
+async function standstill(awaited: Awaited, { clock, allowance, signal }: Standstill): Promise<void> {
+  let last = { size: 0, at: clock() };
   for (;;) {
-    await sleep(500, undefined, { signal });
-    const now = { size: await sizeOf(files.console), cpu: cpuSeconds(vm) };
+    await sleep(200, undefined, { signal });
+    const now = { size: await sizeOf(awaited.files.console), at: clock() };
     if (now.size !== last.size) last = now;
-    if (now.cpu - last.cpu < hangAllowance) continue;
-    const past = await isPastItsClocks(generation, files);
-    if (past !== undefined) return past ? await never(signal) : "hung";
+    if (now.at - last.at < allowance) continue;
+    const runs = await hasRun(awaited);
+    if (runs !== undefined) return runs ? await never(signal) : undefined;
   }
 }
 
-/** A kernel whose clock runs prints other times than zero, finds its disk, or has an init that speaks; undefined where it cannot be told yet. */
-async function isPastItsClocks(generation: Generation, files: GenerationFiles): Promise<boolean | undefined> {
+/**
+ * Whether the kernel itself got to run: its clock has left zero, it found its disk, or its init spoke. Mere bytes on the console prove
+ * nothing: firmware and the kernel's setup code write where the kernel is never executed. Undefined where it cannot be told.
+ */
+export async function hasRun({ generation, files }: Awaited): Promise<boolean | undefined> {
   if (await hasContent(files.ready)) return true;
   const console = await tailLines(files.console, 60);
   if (/^\[ *(?!0\.000000\])\d+\.\d{6}\]/m.test(console)) return true;
