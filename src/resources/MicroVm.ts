@@ -74,6 +74,9 @@ const outputs = Object.fromEntries(outputNames.map((name) => [name, undefined]))
  * export const url = db.url;
  */
 export class MicroVm extends pulumi.CustomResource {
+  /** By which policies know it: `validateResourceOfType(MicroVm, ...)`. */
+  static readonly __pulumiType = typeToken;
+
   /** The VM's id for life, also its Pulumi id; the `microvm` command takes it. */
   declare readonly vmId: pulumi.Output<string>;
   /** Base of the guest's HTTP API, for example `http://127.0.0.1:8080`. */
@@ -106,12 +109,11 @@ export class MicroVm extends pulumi.CustomResource {
   declare readonly qemuVersion: pulumi.Output<string>;
 
   constructor(name: string, args: MicroVmArgs, opts?: pulumi.CustomResourceOptions) {
-    const parent = opts?.parent?.urn;
     const owner = {
       project: pulumi.getProject(),
       stack: pulumi.getStack(),
       // Names are unique only below one type of parent.
-      resource: parent === undefined ? name : pulumi.interpolate`${parent}::${name}`,
+      resource: opts?.parent ? urnOf(opts.parent).then((urn) => `${urn}::${name}`) : name,
     };
     // A forced replacement (--replace, --target-replace, taint) would find its own ports taken by the VM it replaces.
     const options = pulumi.mergeOptions({ deleteBeforeReplace: true }, opts);
@@ -129,3 +131,7 @@ export class MicroVm extends pulumi.CustomResource {
     return new MicroVm(name, {} as MicroVmArgs, { ...opts, id: vmId });
   }
 }
+
+/** As a promise, since an output would depend on its resource, and thereby a component on the VM that is its own child. */
+const urnOf = (resource: pulumi.Resource): Promise<pulumi.URN> =>
+  new Promise((resolve) => void resource.urn.apply(resolve));
