@@ -15,7 +15,8 @@ export interface ProjectOptions {
 }
 
 /** A command under way, with all its words in `all`; it resolves when it ended, however that was. */
-export type Running = Pick<Subprocess<{ all: true }>, "kill" | "all"> & PromiseLike<Pick<Result, "exitCode">>;
+export type Running = Pick<Subprocess<{ all: true }>, "kill" | "all" | "pid"> &
+  PromiseLike<Pick<Result, "exitCode">>;
 
 export interface PulumiProject {
   /** Runs `pulumi <args>` on the stack. Rejects when it fails, unless `reject: false` is given. */

@@ -20,6 +20,7 @@ const tasks = {
   bench: "bench.ts",
   "fuzz:rvf": "fuzz-rvf.ts",
   chaos: "chaos.ts",
+  "kill-points": "kill-points.ts",
 };
 
 /** Set by a signal: what runs is ended, and nothing further is started. */

@@ -10,7 +10,7 @@ import { destroyVm } from "./destroy.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { prepare, type Preparation } from "./prepare.js";
 import { findVmProcess } from "./process.js";
-import { listRecords, readRecord, removeRecord, type Owner, type VmRecord } from "./record.js";
+import { listRecords, readRecord, removeRecord, writeRecord, type Owner, type VmRecord } from "./record.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./shutdown.js";
 import { statusOfRecord, type VmStatus } from "./status.js";
@@ -58,6 +58,8 @@ export async function launchNew(
         throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
       await clear?.();
       try {
+        // It may wait long for its turn, and is to be found meanwhile.
+        await writeRecord(record);
         const ready = await boot(record, preparation, options);
         await confirmed(ready, options);
         return await statusOfRecord(ready);

@@ -76,8 +76,16 @@ function tryListen(port: number, host: string): Promise<string | undefined> {
   });
 }
 
-/** `pid 123 (name)` of the process that listens on the port, as far as this user may see it (Linux). */
+/** `pid 123 (name)`, where that can be had. */
 async function portHolder(port: number, address: string): Promise<string | undefined> {
+  const pid = await portHolderPid(port, address);
+  if (pid === undefined) return undefined;
+  const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
+  return `pid ${pid}${name && ` (${name})`}`;
+}
+
+/** The process that listens on the port, as far as this user may see it (Linux). */
+export async function portHolderPid(port: number, address = loopback): Promise<number | undefined> {
   const files = ["/proc/net/tcp", "/proc/net/tcp6"];
   const inodes = new Set(
     (await Promise.all(files.map((file) => listeningInodes(file, port, address)))).flat(),
@@ -85,12 +93,8 @@ async function portHolder(port: number, address: string): Promise<string | undef
   if (inodes.size === 0) return undefined;
   for (const pid of await readdir("/proc")) {
     if (!/^\d+$/.test(pid)) continue;
-    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
-      if (!inodes.has(target)) continue;
-      const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
-      return `pid ${pid}${name && ` (${name})`}`;
-    }
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => []))
+      if (inodes.has(await readlink(`/proc/${pid}/fd/${fd}`).catch(() => ""))) return Number(pid);
   }
   return undefined;
 }

@@ -1,11 +1,12 @@
 /** What can be said of a spec before anything is started, all of it at once. */
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
-import { assertPortFree } from "./ports.js";
+import { assertPortFree, portHolderPid } from "./ports.js";
 import { examine } from "./prepare.js";
+import { vmProcessesBelow } from "./process.js";
 import { listRecords, type Owner } from "./record.js";
 import { parseSpec, type VmSpec } from "./spec.js";
-import { statusOfRecord } from "./status.js";
+import { vmDir } from "./vm-folder.js";
 
 export interface PreviewOptions {
   /** Inputs whose values are not known yet: checks that need them are left out. */
@@ -41,16 +42,22 @@ export async function previewVm(spec: VmSpec, { unknown, owners }: PreviewOption
   });
 }
 
+/** A port counts as ours by the QEMU that has it: an operation that was cut short may have left it in no record. */
 async function assertFreeOrOurs(
   port: number,
   key: "apiPort" | "sshPort",
   bindAddress: string,
   owners: readonly Owner[],
 ): Promise<void> {
+  const holder = await portHolderPid(port, bindAddress);
+  if (holder !== undefined && (await pidsOf(owners)).includes(holder)) return;
+  await assertPortFree(port, key, bindAddress);
+}
+
+async function pidsOf(owners: readonly Owner[]): Promise<number[]> {
   const own = (await listRecords()).filter(({ owner }) =>
     owners.some((one) => isDeepStrictEqual(one, owner)),
   );
-  const running = (await Promise.all(own.map(statusOfRecord))).filter(({ pid }) => pid !== 0);
-  const bound = key === "apiPort" ? "boundApiPort" : "boundSshPort";
-  if (!running.some((status) => status[bound] === port)) await assertPortFree(port, key, bindAddress);
+  const processes = await Promise.all(own.map(({ vmId }) => vmProcessesBelow(vmDir(vmId))));
+  return processes.flat().map(({ pid }) => pid);
 }

@@ -12,6 +12,9 @@ import { sampleQuery } from "../../tools/sample-rvf.js";
 import { listeningPorts, processesIn, qemusOf, type Found } from "./processes.js";
 import type { World } from "./world.js";
 
+/** Whose processes and files are looked at. */
+type Place = Pick<World, "dir">;
+
 /** A VM's status in a word or two, for a fault's row. */
 export function wordsOf(status: VmStatus | undefined): string {
   if (status === undefined) return "none";
@@ -19,7 +22,7 @@ export function wordsOf(status: VmStatus | undefined): string {
 }
 
 /** What is wrong with the VM's status; empty when it is true. A process that ends just now makes it look again. */
-export async function untruths(world: World, vmId: string): Promise<string[]> {
+export async function untruths(world: Place, vmId: string): Promise<string[]> {
   for (let tries = 0; ; tries++) {
     const before = qemusOf(await processesIn(world.dir), vmDir(vmId));
     const status = await statusOf(vmId);
@@ -69,7 +72,7 @@ async function isRunning(socket: string): Promise<boolean> {
 }
 
 /** What there is and no record names, once everything that ends has ended. */
-export async function leaks(world: World): Promise<string[]> {
+export async function leaks(world: Place): Promise<string[]> {
   for (let tries = 0; ; tries++) {
     const found = [...(await strayProcesses(world)), ...(await strayFiles()), ...(await partialFiles())];
     if (found.length === 0 || tries >= 30) return found;
@@ -85,7 +88,7 @@ async function recorded(): Promise<VmRecord[]> {
 }
 
 /** Each belongs to the session of a QEMU that serves, whose ports are the record's: what an update left beside it was seen to. */
-async function strayProcesses(world: World): Promise<string[]> {
+async function strayProcesses(world: Place): Promise<string[]> {
   const processes = await processesIn(world.dir);
   const sessions = new Set<number>();
   const wrongPorts: string[] = [];

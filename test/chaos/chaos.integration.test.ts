@@ -1,6 +1,5 @@
 /** Every fault of the table once; `npm run chaos` inflicts hundreds at random. */
-import { faults } from "./run.js";
-import { runFaults } from "./workers.js";
+import { faults, runFaults } from "./run.js";
 
 test(
   "after every fault the status is true, there is a way on, and nothing is left that no record names",

@@ -19,6 +19,7 @@ import { grown } from "./faults/parts.js";
 import { qemuFaults } from "./faults/qemu.js";
 import { recordFaults } from "./faults/record.js";
 import { randomFrom, type Random } from "./random.js";
+import { handOut, type WorkersOptions } from "./workers.js";
 import type { World } from "./world.js";
 
 /** The table. */
@@ -31,6 +32,11 @@ export const faults: readonly Fault[] = [
   ...manyFaults,
 ];
 
+export interface ChaosOrder {
+  fault: string;
+  seed: number;
+}
+
 export interface Report {
   fault: string;
   /** By which chance chose. */
@@ -40,6 +46,14 @@ export interface Report {
   problems: string[];
   millis: number;
 }
+
+/** Inflicts them all, in several worlds at once. */
+export const runFaults = (orders: ChaosOrder[], options: WorkersOptions<Report>): Promise<Report[]> =>
+  handOut(
+    new URL("worker.ts", import.meta.url),
+    orders.map((order) => [order]),
+    options,
+  );
 
 /** One of them with this text in its name, the heavier the more often. */
 export function anyFault(random: Random, only = ""): Fault {

@@ -1,72 +1,20 @@
-/** What happens to a VM whose `pulumi up` is stopped half-way by hand: nothing stays, and the next `up` works. */
-import { fileURLToPath } from "node:url";
-import { query } from "../../src/client/index.js";
-import { listRecords, statusOfRecord } from "../../src/launcher/index.js";
-import { openProject, type PulumiProject } from "../../tools/pulumi-project.js";
-import { sampleQuery } from "../../tools/sample-rvf.js";
-import { sampleRvf, stuckRvf } from "../support/rvf.js";
-import { leftovers, privateState } from "../support/state.js";
-import { eventually } from "../support/wait.js";
+/** What a user finds after `pulumi` was interrupted, at a handful of kill-points; `npm run kill-points` has hundreds. */
+import { nameOf, type Life } from "../kill-points/points.js";
+import { runLives } from "../kill-points/run.js";
 
-const state = privateState();
-let project: PulumiProject;
+const life: Life = [
+  { operation: "create", victim: "plugin killed", moment: "it is recorded as ready", way: "up" },
+  { operation: "update", victim: "Ctrl-C twice", moment: "its guest speaks", way: "up" },
+  { operation: "delete", victim: "all killed", moment: "it is told to go", way: "destroy" },
+  { operation: "create", victim: "plugin killed", moment: "its monitor is there", way: "destroy" },
+  { operation: "update", victim: "CLI killed", moment: "QEMU is there", way: "up" },
+];
 
-beforeAll(async () => {
-  project = await openProject({
-    directory: fileURLToPath(new URL("../fixtures/projects/args", import.meta.url)),
-    workFolder: state.dir,
-    stack: "interrupted",
-    env: process.env,
-  });
-});
-
-/** A plugin whose engine was killed finds out at the end of its launch, so that must not take a minute. */
-const use = async (rvfPath: string, readyTimeoutSeconds = 60) =>
-  await project.pulumi([
-    ...["config", "set", "args"],
-    JSON.stringify({ rvfPath, apiPort: 0, readyTimeoutSeconds }),
-  ]);
-
-/** Starts `up` of a guest that never gets ready, and waits until QEMU runs. */
-async function upUntilBooting() {
-  await use(await stuckRvf(), 15);
-  const up = project.start(["up", "--yes", "--skip-preview"]);
-  await eventually(async () => {
-    const [record] = await listRecords();
-    return record !== undefined && (await statusOfRecord(record)).pid !== 0;
-  });
-  return { up };
-}
-
-/** Once the interrupted `up`'s plugin has cleaned up. */
-async function expectUpAndDestroy(): Promise<void> {
-  await eventually(async () => (await leftovers()).length === 0);
-  await use(await sampleRvf());
-  await project.pulumi(["up", "--yes", "--skip-preview"]);
-  const records = await listRecords();
-  expect(records).toHaveLength(1);
-  const { url } = await statusOfRecord(records[0]!);
-  expect(await query(url, sampleQuery(3), 2)).toHaveLength(2);
-  await project.pulumi(["destroy", "--yes", "--skip-preview"]);
-  expect(await leftovers()).toEqual([]);
-}
-
-test("Ctrl-C twice leaves no VM, and the next up makes one", async () => {
-  const { up } = await upUntilBooting();
-  let words = "";
-  up.all.on("data", (chunk: Buffer) => (words += chunk.toString()));
-  up.kill("SIGINT");
-  await eventually(() => words.includes("press ^C again"));
-  up.kill("SIGINT");
-  const result = await up;
-  expect(result.exitCode).not.toBe(0);
-  await expectUpAndDestroy();
-});
-
-test("a killed CLI leaves no VM, and after `pulumi cancel` the next up makes one", async () => {
-  const { up } = await upUntilBooting();
-  up.kill("SIGKILL");
-  await up;
-  await project.pulumi(["cancel", "--yes", "interrupted"]);
-  await expectUpAndDestroy();
-});
+test(
+  "the next up or destroy finishes the work: never two VMs, never one that no state knows",
+  async () => {
+    const reports = await runLives([life], { worlds: 1 });
+    expect(reports).toMatchObject(life.map((point) => ({ point: nameOf(point), reached: true, wrong: [] })));
+  },
+  15 * 60_000,
+);

@@ -1,0 +1,160 @@
+/** Interrupts a command at a kill-point, goes on as a user would, and looks after each step whether all is as it must be. */
+import { isUp, listRecords, pruneVms, statusOf } from "../../src/launcher/index.js";
+import { leaks, untruths } from "../chaos/audit.js";
+import { processesIn, qemusOf } from "../chaos/processes.js";
+import { vmsDir } from "../../src/paths.js";
+import { interrupt } from "./interrupt.js";
+import { nameOf, type Point } from "./points.js";
+import type { Said, Stack } from "./stack.js";
+
+/** What can be wrong: a VM that no state knows, a second one, a state that no command gets out of, and anything else. */
+export type Wrong = "orphan" | "duplicate" | "stuck" | "other";
+
+export interface Report {
+  point: string;
+  /** Whether the moment came; a command may be done before it. */
+  reached: boolean;
+  wrong: { kind: Wrong; what: string }[];
+  millis: number;
+}
+
+/** How long the last of each took that nobody interrupted. */
+const lastMillis = { up: 4000, destroy: 2000 };
+
+/** After something wrong the stack is emptied, so that the next point is not blamed for it. */
+export async function inflict(stack: Stack, point: Point): Promise<Report> {
+  const start = performance.now();
+  const round: Round = { stack, wrong: [], words: "" };
+  let reached = false;
+  try {
+    reached = await play(round, point);
+  } catch (error) {
+    round.wrong.push({ kind: "other", what: String((error as Error).stack) });
+  }
+  const { wrong, words } = round;
+  if (wrong.length > 0) {
+    wrong.push({ kind: "other", what: words });
+    await stack.clear();
+  }
+  return { point: nameOf(point), reached, wrong, millis: performance.now() - start };
+}
+
+interface Round {
+  stack: Stack;
+  wrong: Report["wrong"];
+  /** What the commands said. */
+  words: string;
+}
+
+async function play(round: Round, point: Point): Promise<boolean> {
+  const { stack } = round;
+  await prepare(round, point);
+  const { reached, words } = await interrupt(stack, point, lastMillis);
+  round.words += `--- interrupted\n${words}`;
+  if (point.way === "destroy") {
+    await finish(round, "destroy", "up");
+    if (point.operation === "create") await expectNamed(round);
+    else await expectNone(round);
+    if (point.operation !== "delete") {
+      await finish(round, "up", "destroy");
+      await expectOne(round);
+    }
+  } else {
+    await finish(round, "up", "destroy");
+    await expectOne(round);
+    if (point.operation === "delete") {
+      await finish(round, "destroy", "up");
+      await expectNone(round);
+    }
+  }
+  await clearPending(round);
+  return reached;
+}
+
+/** The VM is there, or it is not, and the program asks for what the command is to do. */
+async function prepare(round: Round, { operation }: Point): Promise<void> {
+  const { stack } = round;
+  const isThere = (await listRecords()).length > 0;
+  if (isThere && operation === "create") await finish(round, "destroy", "up");
+  if (!isThere && operation !== "create") await finish(round, "up", "destroy");
+  const { ports, wish } = stack;
+  const other = <T>(now: T, [one, two]: readonly [T, T]): T => (now === one ? two : one);
+  if (operation === "update") await stack.set({ ...wish, memoryMb: other(wish.memoryMb, [128, 144]) });
+  if (operation === "ports") await stack.set({ ...wish, apiPort: other(wish.apiPort, ports) });
+}
+
+/** A command that is to succeed at once. Where it does not, the other may; a state that neither gets out of is stuck. */
+async function finish(round: Round, way: "up" | "destroy", otherWay: "up" | "destroy"): Promise<void> {
+  const run = async (command: "up" | "destroy"): Promise<Said> => {
+    const start = performance.now();
+    const said = await round.stack.run(command);
+    if (said.done) lastMillis[command] = performance.now() - start;
+    round.words += `--- ${command}\n${said.words}`;
+    return said;
+  };
+  if ((await run(way)).done) return;
+  const isStuck = !(await run(otherWay)).done && !(await run(way)).done;
+  round.wrong.push({ kind: isStuck ? "stuck" : "other", what: `${way} failed after the interruption` });
+}
+
+/** One VM runs, it is what the state says, and it answers. */
+async function expectOne({ stack, wrong }: Round): Promise<void> {
+  const records = await listRecords();
+  const { vms } = await stack.state();
+  const qemus = qemusOf(await processesIn(stack.dir), vmsDir());
+  if (qemus.length > 1 || vms.length > 1)
+    wrong.push({ kind: "duplicate", what: `${qemus.length} QEMUs run, ${vms.length} VMs are in the state` });
+  for (const { vmId } of records)
+    if (!vms.some(({ id }) => id === vmId)) wrong.push({ kind: "orphan", what: `${vmId} is in no state` });
+  const [vm] = vms;
+  if (vm === undefined) return void wrong.push({ kind: "other", what: "the state has no VM" });
+  const status = await statusOf(vm.id);
+  const isAsAsked =
+    isUp(status) &&
+    status!.spec.memoryMb === stack.wish.memoryMb &&
+    status!.boundApiPort === stack.wish.apiPort;
+  const { url, pid } = vm.outputs;
+  if (!isAsAsked || status!.url !== url || status!.pid !== pid)
+    wrong.push({
+      kind: "other",
+      what: `${vm.id}: ${JSON.stringify({ status, url, pid, wanted: stack.wish })}`,
+    });
+  for (const what of [...(await untruths(stack, vm.id)), ...(await left(stack))])
+    wrong.push({ kind: "other", what });
+}
+
+/** A destroy cannot know of a VM that was made and is not in the state; but a user is told of it. */
+async function expectNamed({ stack, wrong }: Round): Promise<void> {
+  for (const what of await stack.stragglers()) wrong.push({ kind: "other", what: `${what} is left` });
+  const { removed, kept } = await pruneVms({ all: true, dryRun: true });
+  for (const { vmId } of await listRecords())
+    if (![...removed, ...kept].some((one) => one.vmId === vmId))
+      wrong.push({ kind: "orphan", what: `${vmId} is named by nobody` });
+}
+
+const left = async (stack: Stack): Promise<string[]> => [
+  ...(await leaks(stack)),
+  ...(await stack.stragglers()).map((what) => `${what} is left`),
+];
+
+/** Nothing runs, and nothing is left. */
+async function expectNone({ stack, wrong }: Round): Promise<void> {
+  for (const { vmId } of await listRecords())
+    wrong.push({ kind: "orphan", what: `${vmId} outlived destroy` });
+  const { vms } = await stack.state();
+  if (vms.length > 0)
+    wrong.push({ kind: "other", what: `the state still has ${vms.map(({ id }) => id).join()}` });
+  for (const what of await left(stack)) wrong.push({ kind: "other", what });
+}
+
+/** A create that was interrupted stays in the state as pending, with a warning at each command, until a user ends that. */
+async function clearPending(round: Round): Promise<void> {
+  const { stack, wrong } = round;
+  const { vms, pending } = await stack.state();
+  if (pending.length === 0) return;
+  const { done, words } = await stack.run("refresh", "--clear-pending-creates");
+  round.words += `--- refresh\n${words}`;
+  const after = await stack.state();
+  if (!done || after.pending.length > 0 || after.vms.length !== vms.length)
+    wrong.push({ kind: "stuck", what: "a pending create cannot be cleared" });
+}

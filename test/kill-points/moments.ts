@@ -1,0 +1,55 @@
+/** The moments of an operation at which something is done to it. Each is told by what is seen from outside, none by time. */
+import type { Parties } from "./parties.js";
+import type { Sight } from "./sight.js";
+
+export interface Now {
+  parties: Parties;
+  sight: Sight;
+  /** Before the command began. */
+  before: Sight;
+}
+
+export type Moments = Record<string, (now: Now) => boolean>;
+
+const begins: Moments = { "the plugin is there": ({ parties }) => parties.plugin !== undefined };
+
+/** Of a generation that boots, whether the VM had others before or not. */
+const boots: Moments = {
+  "it is recorded": ({ sight, before }) => (sight.record?.generation?.number ?? 0) > before.newest,
+  "QEMU is there": ({ sight, before }) => sight.newest > before.newest && sight.has("qemu.pid"),
+  "its monitor is there": ({ sight, before }) => sight.newest > before.newest && sight.has("qmp.sock"),
+  "its guest speaks": ({ sight, before }) => sight.newest > before.newest && sight.has("console.log"),
+  "its guest is ready": ({ sight, before }) => sight.newest > before.newest && sight.has("ready"),
+  "it is recorded as ready": ({ sight, before }) =>
+    sight.record?.phase === "ready" && sight.record.generation!.number > before.newest,
+};
+
+/** The engine writes its intention down before, and then whatever came of it. */
+const isSaved = ({ sight: { record, state } }: Now): boolean =>
+  record?.generation?.pid !== undefined && new RegExp(`"pid": ?${record.generation.pid}\\b`).test(state);
+
+export const momentsOf = {
+  create: { ...begins, ...boots, "it is saved": isSaved },
+  update: {
+    ...begins,
+    "the old one is told to go": ({ sight }) => sight.record?.phase === "stopping",
+    ...boots,
+    "it is saved": (now) => now.sight.newest > now.before.newest && isSaved(now),
+  },
+  ports: {
+    ...begins,
+    "it is recorded": ({ sight, before }) =>
+      sight.record?.generation?.boundApiPort !== before.record?.generation?.boundApiPort,
+    "it is saved": ({ sight }) =>
+      new RegExp(`"boundApiPort": ?${sight.record?.generation?.boundApiPort}\\b`).test(sight.state),
+  },
+  delete: {
+    ...begins,
+    "it is told to go": ({ sight }) => sight.record?.phase === "stopping",
+    "it is off": ({ sight }) => sight.has("exit-status"),
+    "it is removed": ({ sight }) => !sight.hasFolder,
+    "it is saved": ({ sight, before }) => !sight.state.includes(before.record!.vmId),
+  },
+} satisfies Record<string, Moments>;
+
+export type Operation = keyof typeof momentsOf;
