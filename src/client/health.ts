@@ -6,7 +6,9 @@ import { MicroVmError } from "../errors.js";
 import { apiUrl, exchange, oneLine } from "./http.js";
 
 export interface Health {
-  /** An HTTP server replied, healthy or not, and not with a 5xx status. */
+  /** An HTTP server replied, with whatever status. */
+  replied: boolean;
+  /** The same, and not with a 5xx status. */
   answers: boolean;
   /** A health endpoint said `{"status":"ok"}`. */
   healthy: boolean;
@@ -29,6 +31,7 @@ export async function probeHealth(
   { timeoutMs = 1000, signal }: { timeoutMs?: number; signal?: AbortSignal | undefined } = {},
 ): Promise<Health> {
   const deadline = performance.now() + timeoutMs;
+  let replied = false;
   let detail = "";
   for (const path of HEALTH_PATHS) {
     const url = apiUrl(baseUrl, path);
@@ -36,14 +39,16 @@ export async function probeHealth(
     try {
       const reply = await exchange(url, { method: "GET", timeoutMs: left, maxBytes: MAX_BYTES, signal });
       detail = oneLine(`GET ${path}: ${reply.status} ${reply.body}`);
-      if (reply.status >= 500) return { answers: false, healthy: false, detail };
-      if (reply.status === 200 && saysOk(reply.body)) return { answers: true, healthy: true, detail };
+      replied = true;
+      if (reply.status >= 500) return { replied, answers: false, healthy: false, detail };
+      if (reply.status === 200 && saysOk(reply.body))
+        return { replied, answers: true, healthy: true, detail };
     } catch (error) {
       if (!(error instanceof MicroVmError) || error.code === "Cancelled") throw error;
-      return { answers: false, healthy: false, detail: error.message };
+      return { replied, answers: false, healthy: false, detail: error.message };
     }
   }
-  return { answers: true, healthy: false, detail };
+  return { replied, answers: true, healthy: false, detail };
 }
 
 function saysOk(body: string): boolean {

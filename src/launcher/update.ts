@@ -2,6 +2,7 @@
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./attempt.js";
 import { cancelledOr, checkedName, launchNew, prepared, type CreateOptions } from "./create.js";
+import { conditionOfRecord } from "./drift.js";
 import { exposuresOf } from "./exposure.js";
 import { isBootedFromThem } from "./fingerprint.js";
 import { handOver, settle } from "./handover.js";
@@ -54,7 +55,9 @@ async function updateLocked(vmId: string, spec: VmSpec, options: CreateOptions):
   // One that was being stopped may be on its way down.
   const up = old.phase === "ready" && isUp(status);
   const effects = effectsBetween(old.spec, spec);
-  if (up && !effects.has("boot") && (await isBootedFromThem(old))) {
+  const asItWas = up && !effects.has("boot") && (await isBootedFromThem(old));
+  const drift = asItWas ? (await conditionOfRecord(old)).drift : undefined;
+  if (asItWas && drift?.mend !== "anew") {
     // Also where nothing moves: an earlier change may have been cut short before it closed what it had to.
     if (old.generation?.guestApiPort && (effects.has("ports") || status.state === "running"))
       return await statusOfRecord(await changedInPlace({ ...wanted, generation: old.generation }, options));
@@ -66,9 +69,10 @@ async function updateLocked(vmId: string, spec: VmSpec, options: CreateOptions):
   const preparation = await prepared(spec, options);
   assertHostCanHold(spec.memoryMb);
   await assertNewPortsFree(spec, status.pid === 0 ? undefined : old);
-  // One whose monitor does not answer cannot hand its ports over.
-  if (!up || status.state !== "running" || old.generation === undefined)
-    return await statusOfRecord(await relaunch(old, wanted, preparation, { ...options, served: up }));
+  // One whose monitor does not answer cannot hand its ports over, and one that hangs has nothing in flight.
+  const served = up && drift?.hangs !== true;
+  if (!served || status.state !== "running" || old.generation === undefined)
+    return await statusOfRecord(await relaunch(old, wanted, preparation, { ...options, served }));
   const why = whyStopFirst(spec);
   if (why === undefined) {
     const serving = { ...old, generation: old.generation };

@@ -10,7 +10,7 @@ import {
   previewVm,
   specKeys,
 } from "../launcher/index.js";
-import { fingerprintKeys, specOf, type FingerprintInputs, type Inputs } from "./inputs.js";
+import { fingerprintKeys, RUNNING, specOf, type FingerprintInputs, type Inputs } from "./inputs.js";
 import { isUnknown } from "./unknown.js";
 
 interface CheckFailure {
@@ -25,7 +25,7 @@ export interface CheckResult {
 
 /** What the constructor sends beside the user's inputs. */
 const hiddenKeys = ["owner", "__provider"];
-const allowedKeys: readonly string[] = [...specKeys, ...hiddenKeys, ...fingerprintKeys];
+const allowedKeys: readonly string[] = [...specKeys, ...hiddenKeys, ...fingerprintKeys, "condition"];
 
 const fileKeys = Object.keys(fingerprintNames) as (keyof typeof fingerprintNames)[];
 
@@ -44,7 +44,7 @@ export async function check(olds: Partial<Inputs>, news: Record<string, unknown>
   const errors = await previewVm(spec, { unknown, owners });
   if (errors.length > 0) return { inputs, failures: errors.map(failureOf) };
   try {
-    return { inputs: { ...inputs, ...(await fingerprints(checked, olds)) }, failures };
+    return { inputs: { ...inputs, ...wish(olds), ...(await fingerprints(checked, olds)) }, failures };
   } catch (error) {
     if (!(error instanceof MicroVmError)) throw error;
     return { inputs, failures: [failureOf(error)] };
@@ -78,6 +78,10 @@ function checkShape(news: Record<string, unknown>): CheckResult {
 /** The engine prints the value of the property that a failure names, and a private key may stand there by mistake. */
 const shapeFailure = (key: string, problem: string): CheckFailure =>
   key === "trustedKeys" ? { property: "", reason: `${key}: ${problem}` } : { property: key, reason: problem };
+
+/** A state that is too old to know it gets it with the first refresh that finds something else: until then nothing has changed. */
+const wish = (olds: Partial<Inputs>): Pick<Inputs, "condition"> =>
+  olds.owner === undefined || olds.condition !== undefined ? { condition: RUNNING } : {};
 
 /**
  * Without them a file that changed behind its path would not be seen. As long as none did, they are as the last `up` left them,

@@ -1,6 +1,7 @@
 /** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
 import { isDeepStrictEqual } from "node:util";
-import { claimVm, isUp, specKeys, statusOf, withDefaults } from "../launcher/index.js";
+import { claimVm, specKeys, withDefaults } from "../launcher/index.js";
+import { observed } from "./drift.js";
 import { fingerprintKeys, type Inputs, type State } from "./inputs.js";
 
 export interface DiffResult {
@@ -13,8 +14,10 @@ const compared = [...specKeys, "owner", ...fingerprintKeys] as const;
 /** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
   await claimVm(id);
-  // `up` never calls `read`, so a VM that died in the meantime is found here and brought back by `update`.
-  return { changes: changedInputs(olds, news).length > 0 || !isUp(await statusOf(id)) };
+  if (changedInputs(olds, news).length > 0) return { changes: true };
+  // `up` never calls `read`, so what became of the VM in the meantime is found here and mended by `update`.
+  const found = await observed(id, news);
+  return { changes: found === undefined || found.drift !== undefined };
 }
 
 /** Missing and null are the same. An input that the state is too old to know had its default. */

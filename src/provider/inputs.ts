@@ -13,6 +13,8 @@ export interface Inputs extends VmSpec, Fingerprints {
   owner: Owner;
   /** Those of states that are older than fingerprints of each file; it stays as long as none of the files changes. */
   contentFingerprint?: string;
+  /** What the VM is to be, which is always `running`; a refresh puts in its place what it is instead. */
+  condition?: string;
   /** The provider's code, which the engine keeps beside the inputs. */
   __provider?: string;
 }
@@ -25,6 +27,17 @@ export type FingerprintInputs = Pick<Inputs, (typeof fingerprintKeys)[number]>;
 /** What is stored as the resource's outputs: the inputs that diff and update need, and the VM's own values. */
 export type State = Inputs & Outputs;
 
+export const RUNNING = "running";
+
+/** Every input that is stored. */
+const inputKeys = [...specKeys, ...fingerprintKeys, "owner", "condition", "__provider"] as const;
+
+/** The inputs among the outputs, which hold them all. */
+export const inputsOf = (state: State): Inputs =>
+  Object.fromEntries(
+    inputKeys.filter((key) => state[key] != null).map((key) => [key, state[key]]),
+  ) as unknown as Inputs;
+
 /** The spec among the inputs; keys that were not given stay away. */
 export function specOf(inputs: Inputs): VmSpec {
   return Object.fromEntries(
@@ -33,7 +46,7 @@ export function specOf(inputs: Inputs): VmSpec {
 }
 
 /** The resource's own name, behind its parent's URN where it has one. */
-export const nameOf = ({ owner }: Inputs): string => owner.resource.split("::").at(-1)!;
+export const nameOf = ({ owner }: Pick<Inputs, "owner">): string => owner.resource.split("::").at(-1)!;
 
 /** The VM's own values. Every key is always there: one that is declared but missing shows as unknown for ever. */
 export function outputsOf(status: VmStatus) {

@@ -34,8 +34,14 @@ test.each<[string, Record<string, Answer>, Answer, { answers: boolean; healthy: 
 
 test("says in one line what it saw", async () => {
   await using server = await guest({ "GET /v1/health": [503, "not\nyet\u001b[31m"] });
-  expect((await probeHealth(server.url)).detail).toBe("GET /v1/health: 503 not yet [31m");
-  expect((await probeHealth(await deadUrl())).detail).toMatch(/^GET http:.*: connection refused$/);
+  expect(await probeHealth(server.url)).toMatchObject({
+    replied: true,
+    detail: "GET /v1/health: 503 not yet [31m",
+  });
+  expect(await probeHealth(await deadUrl())).toMatchObject({
+    replied: false,
+    detail: expect.stringMatching(/^GET http:.*: connection refused$/) as string,
+  });
 });
 
 test("keeps the base URL's own path", async () => {

@@ -48,6 +48,7 @@ test("good inputs come back whole, with defaults and the fingerprint of the file
     readyTimeoutSeconds: 60,
     firstOutputTimeoutSeconds: 10,
     shutdownTimeoutSeconds: 10,
+    condition: "running",
     rvfFingerprint: expect.stringMatching(/^\d+ bytes, segments [0-9a-f]{32}$/) as string,
   });
 });
@@ -106,7 +107,7 @@ describe("a state from before each file had a fingerprint", () => {
     const { inputs, failures } = await plugin.check(program, olds);
     expect(failures).toEqual([]);
     expect(inputs).toMatchObject(olds);
-    expect(inputs).not.toHaveProperty("rvfFingerprint");
+    for (const key of ["rvfFingerprint", "condition"]) expect(inputs).not.toHaveProperty(key);
     expect(changedInputs(outputs, inputs)).toEqual([]);
 
     await writeFile(rvfPath, await rvf(vec(), kernel(), manifest, vec(), manifest));

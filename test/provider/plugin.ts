@@ -43,8 +43,8 @@ export interface Plugin extends AsyncDisposable {
   /** Whether the answer is that something changed. */
   diff(id: string, olds: State, news: object): Promise<boolean>;
   create(inputs: object): Promise<{ id: string; outs: State }>;
-  /** An empty `id`: the resource is gone. */
-  read(id: string, props: object): Promise<{ id: string; props: Partial<State> }>;
+  /** An empty `id`: the resource is gone. Inputs come where they are to be others from now on. */
+  read(id: string, props: object): Promise<{ id: string; props: Partial<State>; inputs?: Inputs }>;
   update(id: string, olds: State, news: object): Promise<State>;
   delete(id: string, outs: object): Promise<void>;
   /** Everything written to stdout and stderr after the first line. */
@@ -129,7 +129,12 @@ export async function startPlugin({ env = {}, underEngine = false }: PluginOptio
     read: async (id, props) => {
       const request = new messages.ReadRequest().setId(id).setProperties(struct(props));
       const response = await call<InstanceType<typeof messages.ReadResponse>>("read", request);
-      return { id: response.getId(), props: plain(response.getProperties()) };
+      const inputs = response.getInputs();
+      return {
+        id: response.getId(),
+        props: plain(response.getProperties()),
+        ...(inputs && { inputs: plain(inputs) as unknown as Inputs }),
+      };
     },
     update: async (id, olds, news) => {
       const request = new messages.UpdateRequest().setId(id).setOlds(struct(olds)).setNews(struct(news));

@@ -21,10 +21,11 @@ export const sampleInputs: Inputs = {
   drainTimeoutSeconds: 10,
   owner: { project: "project", stack: "stack", resource: "db" },
   rvfFingerprint: "1 bytes",
+  condition: "running",
   __provider: "text",
 };
 
-const { owner, rvfFingerprint: _, __provider, ...spec } = sampleInputs;
+const { owner, rvfFingerprint: _, condition: __, __provider, ...spec } = sampleInputs;
 
 export const sampleStatus: VmStatus = {
   vmId: "db-00000001",
