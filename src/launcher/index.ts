@@ -26,7 +26,7 @@ export { findQemu } from "./qemu.js";
 export { kvmAvailable } from "./accelerator.js";
 export { fingerprintNames, fingerprintsOf, hasContent, type Fingerprints } from "./fingerprint.js";
 export { previewVm, type PreviewOptions } from "./preview.js";
-export { isPortFree } from "./ports.js";
+export { isPortFree, overlap } from "./ports.js";
 export { checkInput, conflictsIn, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 export type { Progress } from "./attempt.js";
 export { describeShutdown, type ShutdownReport, type Rung } from "./shutdown.js";

@@ -1,18 +1,22 @@
 /** What can be said of a spec before anything is started, all of it at once. */
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
+import { vmsDir } from "../paths.js";
+import { assertHostCanHold, freeMemoryMb, memoryNotFree, memoryTakenMb } from "./host-memory.js";
 import { assertPortFree, portHolderPid } from "./ports.js";
 import { examine } from "./prepare.js";
 import { vmProcessesBelow } from "./process.js";
-import { listRecords, type Owner } from "./record.js";
+import { listRecords, type Owner, type VmRecord } from "./record.js";
 import { parseSpec, type VmSpec } from "./spec.js";
 import { vmDir } from "./vm-folder.js";
 
 export interface PreviewOptions {
   /** Inputs whose values are not known yet: checks that need them are left out. */
   unknown: ReadonlySet<keyof VmSpec>;
-  /** Whose running VMs hold their ports rightly. */
+  /** Whose VM it is: what that has it can have again. */
   owners: readonly Owner[];
+  /** Others whose VMs are about to give up such ports. */
+  yielding?: readonly Owner[];
 }
 
 /** What the check of the files depends on. */
@@ -22,17 +26,26 @@ const examined = [
 ] as (keyof VmSpec)[];
 
 /** Everything that would keep such a VM from starting on this host now, each with the input it is about. */
-export async function previewVm(spec: VmSpec, { unknown, owners }: PreviewOptions): Promise<MicroVmError[]> {
+export async function previewVm(
+  spec: VmSpec,
+  { unknown, owners, yielding = [] }: PreviewOptions,
+): Promise<MicroVmError[]> {
   const checks: Promise<void>[] = [];
   const known = (...keys: (keyof VmSpec)[]) => keys.every((key) => !unknown.has(key));
   if (known(...examined)) {
     const givens = examined.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]]);
     checks.push(examine(parseSpec(Object.fromEntries(givens) as VmSpec)));
   }
+  const running = await runningVms();
+  const own = running.filter(belongsTo(owners));
+  if (known("memoryMb")) checks.push(Promise.resolve().then(() => assertMemory(spec.memoryMb, own)));
   for (const key of ["apiPort", "sshPort"] as const) {
     const port = spec[key];
-    if (port !== undefined && known(key, "bindAddress"))
-      checks.push(assertFreeOrOurs(port, key, spec.bindAddress, owners));
+    if (port === undefined || !known(key, "bindAddress")) continue;
+    const holderPid = await portHolderPid(port, spec.bindAddress);
+    const holder = running.find(({ pids }) => holderPid !== undefined && pids.includes(holderPid));
+    if (!holder || !belongsTo([...owners, ...yielding])(holder))
+      checks.push(assertPortFree(port, key, spec.bindAddress).catch(naming(holder)));
   }
   const results = await Promise.allSettled(checks);
   return results.flatMap((result) => {
@@ -42,22 +55,39 @@ export async function previewVm(spec: VmSpec, { unknown, owners }: PreviewOption
   });
 }
 
-/** A port counts as ours by the QEMU that has it: an operation that was cut short may have left it in no record. */
-async function assertFreeOrOurs(
-  port: number,
-  key: "apiPort" | "sshPort",
-  bindAddress: string,
-  owners: readonly Owner[],
-): Promise<void> {
-  const holder = await portHolderPid(port, bindAddress);
-  if (holder !== undefined && (await pidsOf(owners)).includes(holder)) return;
-  await assertPortFree(port, key, bindAddress);
+/** With each QEMU that is below its folder: an operation that was cut short may have left one that the record does not name. */
+type RunningVm = VmRecord & { pids: number[] };
+
+async function runningVms(): Promise<RunningVm[]> {
+  const [records, processes] = await Promise.all([listRecords(), vmProcessesBelow(vmsDir())]);
+  return records
+    .map((record) => {
+      const own = processes.filter(({ pidFile }) => pidFile.startsWith(`${vmDir(record.vmId)}/`));
+      return { ...record, pids: own.map(({ pid }) => pid) };
+    })
+    .filter(({ pids }) => pids.length > 0);
 }
 
-async function pidsOf(owners: readonly Owner[]): Promise<number[]> {
-  const own = (await listRecords()).filter(({ owner }) =>
-    owners.some((one) => isDeepStrictEqual(one, owner)),
-  );
-  const processes = await Promise.all(own.map(({ vmId }) => vmProcessesBelow(vmDir(vmId))));
-  return processes.flat().map(({ pid }) => pid);
+const belongsTo =
+  (owners: readonly Owner[]) =>
+  ({ owner }: RunningVm): boolean =>
+    owners.some((one) => isDeepStrictEqual(one, owner));
+
+/** A QEMU among others is told best by its VM. */
+const naming = (holder: RunningVm | undefined) => (error: unknown) => {
+  if (holder === undefined || !(error instanceof MicroVmError)) throw error;
+  const { vmId, owner } = holder;
+  const whose = owner ? ` of the Pulumi stack ${owner.project}/${owner.stack}` : "";
+  const hint = `It is the VM ${vmId}${whose}. ${error.hint ?? ""}`.trim();
+  throw new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
+};
+
+/** What a VM has already it can have again. Throws HostMemoryTooSmall. */
+function assertMemory(memoryMb: number, own: readonly RunningVm[]): void {
+  const had = own.map(({ spec }) => spec.memoryMb);
+  if (had.some((mb) => mb >= memoryMb)) return;
+  assertHostCanHold(memoryMb);
+  const freeMb = freeMemoryMb();
+  const takenMb = had.reduce((sum, mb) => sum + memoryTakenMb(mb), 0);
+  if (memoryTakenMb(memoryMb) > freeMb + takenMb) throw memoryNotFree(memoryMb, freeMb);
 }

@@ -10,6 +10,7 @@ import {
   previewVm,
   specKeys,
 } from "../launcher/index.js";
+import { claimants, claimPorts } from "./claims.js";
 import { fingerprintKeys, RUNNING, specOf, type FingerprintInputs, type Inputs } from "./inputs.js";
 import { isUnknown } from "./unknown.js";
 
@@ -37,11 +38,11 @@ export async function check(olds: Partial<Inputs>, news: Record<string, unknown>
   const unknown = new Set(specKeys.filter((key) => isUnknown(checked[key])));
   const spec = specOf(checked);
   const known = Object.fromEntries(Object.entries(spec).filter(([, value]) => !isUnknown(value)));
-  const conflicts = conflictsIn(known);
+  const conflicts = [...conflictsIn(known), ...claimPorts(checked.owner, known)];
   if (conflicts.length > 0) return { inputs, failures: conflicts.map(failureOf) };
   // A resource that is renamed (aliases) still holds its ports under its old name.
   const owners = [checked.owner, ...(olds.owner ? [olds.owner] : [])];
-  const errors = await previewVm(spec, { unknown, owners });
+  const errors = await previewVm(spec, { unknown, owners, yielding: claimants() });
   if (errors.length > 0) return { inputs, failures: errors.map(failureOf) };
   try {
     return { inputs: { ...inputs, ...wish(olds), ...(await fingerprints(checked, olds)) }, failures };

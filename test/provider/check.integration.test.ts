@@ -2,12 +2,14 @@
 import { createServer, type AddressInfo } from "node:net";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { once } from "node:events";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { specKeys } from "../../src/launcher/index.js";
 import { generateKeyPair, signKernel } from "../../src/rvf/index.js";
 import { makeSampleRvf } from "../../tools/sample-rvf.js";
 import { kernel, manifest, rvf, vec } from "../rvf/build.js";
+import { freePort } from "../support/ports.js";
 import { appliancePath, sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { changedInputs } from "../../src/provider/diff.js";
@@ -209,6 +211,50 @@ describe("verification", () => {
       property: "kernelPath",
       reason: expect.stringMatching(/^KernelUntrusted: .*kernelPath carries nothing to verify/) as string,
     });
+  });
+});
+
+describe("memory that this host has not", () => {
+  const mib = 1 << 20;
+
+  test.each([
+    ["at all", 1_048_576, () => `this host has ${Math.floor(totalmem() / mib)} MiB in all`],
+    ["free", Math.floor(totalmem() / mib) - 100, () => "MiB are free"],
+  ])("%s is said of memoryMb, with both numbers", async (_, memoryMb, words) => {
+    const { property, reason } = await failureOf({ rvfPath: good, memoryMb });
+    expect(property).toBe("memoryMb");
+    expect(reason).toContain(`HostMemoryTooSmall: a VM with memoryMb ${memoryMb} takes up to`);
+    expect(reason).toContain(words());
+    expect(reason).toMatch(/\d+ MiB (in all|are free)\n.*memoryMb/);
+  });
+});
+
+describe("two MicroVms of one program", () => {
+  const wanting = async (plugin: Plugin, resource: string, args: object) =>
+    (await plugin.check(asSent({ rvfPath: good, apiPort: 0, ...args }, resource))).failures;
+
+  test("that want one port are told, whichever input says so, and each may be checked twice", async () => {
+    await using own = await startPlugin();
+    const [port, other] = [await freePort(), await freePort()];
+    for (let i = 0; i < 2; i++) expect(await wanting(own, "a", { apiPort: port })).toEqual([]);
+    expect(await wanting(own, "urn:pulumi:stack::project::type::b", { sshPort: port })).toEqual([
+      {
+        property: "sshPort",
+        reason:
+          `PortInUse: port ${port} is wanted by two MicroVms of this program, a and b\n` +
+          "Give one of them another sshPort, where 0 takes a free one.",
+      },
+    ]);
+    // Another address has ports of its own, and whoever wants another port gives its former one up.
+    expect(await wanting(own, "c", { apiPort: port, bindAddress: "127.0.0.2" })).toEqual([]);
+    expect(await wanting(own, "a", { apiPort: other })).toEqual([]);
+    expect(await wanting(own, "d", { apiPort: port })).toEqual([]);
+  });
+
+  test("that leave their port to the system, or do not know it yet, want none", async () => {
+    await using own = await startPlugin();
+    for (const apiPort of [0, pulumi.runtime.unknownValue])
+      for (const resource of ["a", "b"]) expect(await wanting(own, resource, { apiPort })).toEqual([]);
   });
 });
 

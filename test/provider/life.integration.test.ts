@@ -134,9 +134,11 @@ test("read: running, then killed, then brought back by update, then gone", async
   process.kill(outs.pid, "SIGKILL");
   await eventually(() => !isAlive(outs.pid));
   const killed = await plugin.read(id, outs);
+  const told = { condition: killed.props.status, status: expect.stringMatching(/^exited: /) as string };
   expect(killed).toEqual({
     id,
-    props: { ...outs, pid: 0, status: expect.stringMatching(/^exited: /) as string },
+    props: { ...outs, pid: 0, ...told },
+    inputs: { ...inputs, condition: killed.props.status },
   });
   expect(await plugin.diff(id, killed.props as State, inputs)).toBe(true);
 
@@ -191,10 +193,14 @@ test("a fixed port is the VM's own: free for its resource, taken for every other
   expect(vm.outs.boundApiPort).toBe(apiPort);
   await checkedInputs(plugin, { apiPort });
 
-  const { failures } = await plugin.check(asSent({ rvfPath: vm.inputs.rvfPath, apiPort }, "other"));
-  expect(failures).toEqual([
+  await using ofAnotherProgram = await startPlugin();
+  const sent = asSent({ rvfPath: vm.inputs.rvfPath, apiPort }, "other");
+  expect((await ofAnotherProgram.check(sent)).failures).toEqual([
     { property: "apiPort", reason: expect.stringContaining(`taken by pid ${vm.outs.pid} (`) as string },
   ]);
+  expect((await ofAnotherProgram.check(sent)).failures[0]!.reason).toContain(
+    `\nIt is the VM ${vm.id} of the Pulumi stack project/stack. Stop`,
+  );
 
   const updated = await plugin.update(vm.id, vm.outs, { ...vm.inputs, memoryMb: 160 });
   expect(updated.boundApiPort).toBe(apiPort);
