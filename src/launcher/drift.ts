@@ -17,6 +17,8 @@ export interface Drift {
   what: string;
   /** `anew`: it takes a boot; `inPlace`: it is mended in the running VM. */
   mend: "anew" | "inPlace";
+  /** Its guest gives no answer, though QEMU runs. */
+  hangs?: true;
   /** The console's last lines, where they may tell more; else "". */
   console: string;
 }
@@ -50,6 +52,8 @@ async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | unde
   });
   if (!isUp(status) || generation === undefined) return await anew(status.status);
   if (phase !== "ready") return await anew("its stop was interrupted, and QEMU runs");
+  if (record.next ?? record.former)
+    return { what: "an update of it was interrupted", mend: "inPlace", console: "" };
   const socket = await missingSocket(generation);
   if (socket !== undefined) return { what: `QEMU's socket ${socket} was removed`, mend: "anew", console: "" };
   const forward = await missingForward(record, generation);
@@ -57,7 +61,7 @@ async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | unde
     return { what: `its forward from ${forward} was removed`, mend: "inPlace", console: "" };
   const vm = await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile);
   const hang = vm && (await hangOf(vm, status.url));
-  return hang === undefined ? undefined : await anew(hang);
+  return hang === undefined ? undefined : { ...(await anew(hang)), hangs: true };
 }
 
 /** QEMU listens on, but no new client finds it; and it makes no socket anew. */

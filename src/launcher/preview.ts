@@ -30,22 +30,18 @@ export async function previewVm(
   spec: VmSpec,
   { unknown, owners, yielding = [] }: PreviewOptions,
 ): Promise<MicroVmError[]> {
+  const running = await runningVms();
   const checks: Promise<void>[] = [];
   const known = (...keys: (keyof VmSpec)[]) => keys.every((key) => !unknown.has(key));
   if (known(...examined)) {
     const givens = examined.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]]);
     checks.push(examine(parseSpec(Object.fromEntries(givens) as VmSpec)));
   }
-  const running = await runningVms();
   const own = running.filter(belongsTo(owners));
   if (known("memoryMb")) checks.push(Promise.resolve().then(() => assertMemory(spec.memoryMb, own)));
   for (const key of ["apiPort", "sshPort"] as const) {
-    const port = spec[key];
-    if (port === undefined || !known(key, "bindAddress")) continue;
-    const holderPid = await portHolderPid(port, spec.bindAddress);
-    const holder = running.find(({ pids }) => holderPid !== undefined && pids.includes(holderPid));
-    if (!holder || !belongsTo([...owners, ...yielding])(holder))
-      checks.push(assertPortFree(port, key, spec.bindAddress).catch(naming(holder)));
+    if (spec[key] === undefined || !known(key, "bindAddress")) continue;
+    checks.push(assertFreeOrTheirs(spec, key, running, [...owners, ...yielding]));
   }
   const results = await Promise.allSettled(checks);
   return results.flatMap((result) => {
@@ -72,6 +68,20 @@ const belongsTo =
   (owners: readonly Owner[]) =>
   ({ owner }: RunningVm): boolean =>
     owners.some((one) => isDeepStrictEqual(one, owner));
+
+/** A port counts as theirs by the QEMU that has it. */
+async function assertFreeOrTheirs(
+  { bindAddress, ...ports }: VmSpec,
+  key: "apiPort" | "sshPort",
+  running: readonly RunningVm[],
+  owners: readonly Owner[],
+): Promise<void> {
+  const port = ports[key]!;
+  const pid = await portHolderPid(port, bindAddress);
+  const holder = running.find(({ pids }) => pid !== undefined && pids.includes(pid));
+  if (!holder || !belongsTo(owners)(holder))
+    await assertPortFree(port, key, bindAddress).catch(naming(holder));
+}
 
 /** A QEMU among others is told best by its VM. */
 const naming = (holder: RunningVm | undefined) => (error: unknown) => {

@@ -38,7 +38,7 @@ export async function check(olds: Partial<Inputs>, news: Record<string, unknown>
   const unknown = new Set(specKeys.filter((key) => isUnknown(checked[key])));
   const spec = specOf(checked);
   const known = Object.fromEntries(Object.entries(spec).filter(([, value]) => !isUnknown(value)));
-  const conflicts = [...conflictsIn(known), ...claimPorts(checked.owner, known)];
+  const conflicts = [...conflictsIn(known), ...(checked.owner ? claimPorts(checked.owner, known) : [])];
   if (conflicts.length > 0) return { inputs, failures: conflicts.map(failureOf) };
   // A resource that is renamed (aliases) still holds its ports under its old name.
   const owners = [checked.owner, ...(olds.owner ? [olds.owner] : [])];
