@@ -2,19 +2,25 @@
 import { statSync } from "node:fs";
 import { copyFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
-import type { Appliance } from "../src/appliance/index.js";
-import { makeAppliance } from "./setup/appliance.js";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { kernelKinds, type Appliance, type KernelKind } from "../src/appliance/index.js";
+import { describeAppliance, makeAppliance } from "./setup/appliance.js";
 import type { Report } from "./setup/command.js";
 import { ensurePackage } from "./setup/package.js";
 import { main, runSteps } from "./steps.js";
 
-const { out } = new Command("npm run appliance --")
+const { out, kernel } = new Command("npm run appliance --")
   .description("Builds the bootable image, kernel and init together, and writes it to a file.")
   .requiredOption("--out <file>", "where to write the image", writableFile)
+  .addOption(
+    new Option(
+      "--kernel <kind>",
+      "the kernel built here, or Debian's packaged one (default: micro where it can be built)",
+    ).choices(kernelKinds),
+  )
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .parse()
-  .opts<{ out: string }>();
+  .opts<{ out: string; kernel?: KernelKind }>();
 
 /** Known to be wrong before the build of some minutes. */
 function writableFile(value: string): string {
@@ -40,9 +46,10 @@ async function copyWhole(from: string, to: string): Promise<void> {
 await main(async () => {
   let image: Appliance | undefined;
   const run = async (report: Report) => {
-    image = await makeAppliance(report);
-    await copyWhole(image.path, out);
-    return image.cached ? "found" : "built";
+    const made = await makeAppliance(report, kernel);
+    image = made;
+    await copyWhole(made.path, out);
+    return describeAppliance(made);
   };
   const compile = async (report: Report) => (await ensurePackage(report)).summary;
   const steps = [

@@ -28,8 +28,9 @@ async function demo(env: NodeJS.ProcessEnv, keep: boolean): Promise<void> {
   step(
     `An RVF file with ${count} vectors of dimension ${dimension}, and the appliance embedded as its kernel`,
   );
+  const start = performance.now();
   await makeSampleRvf(rvfPath, { count, dimension, image: env["MICROVM_APPLIANCE"] });
-  say(relative(process.cwd(), rvfPath));
+  say(`${relative(process.cwd(), rvfPath)}\n(${seconds(performance.now() - start)})`);
 
   step(
     "pulumi up: the program in examples/db declares new MicroVm(...), QEMU boots the kernel out of the RVF",

@@ -1,9 +1,7 @@
-/** Builds the appliance: one file of kernel and initramfs, made once for each kernel package and guest source. */
+/** Builds the appliance: one file of kernel and initramfs, made once for each kernel and guest source. */
 import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { promisify } from "node:util";
-import { constants, gzip } from "node:zlib";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { cacheDir as defaultCacheDir } from "../paths.js";
@@ -11,14 +9,18 @@ import { MODULE_ORDER } from "./contract.js";
 import { cpio, type CpioEntry } from "./cpio.js";
 import { joinImage } from "./image.js";
 import { buildInit, guestSourceHash } from "./init.js";
-import { fetchKernel, findKernelPackage, type KernelModule } from "./kernel.js";
+import type { KernelKind, KernelModule, KernelSource } from "./kernel.js";
+import { findMicroKernel } from "./micro-kernel.js";
+import { findPackagedKernel } from "./packaged-kernel.js";
 
 /** Part of the cache's key: raise it when this file or its neighbours put the image together differently. */
-const BUILDER_VERSION = 1;
+const BUILDER_VERSION = 2;
 
 export interface BuildApplianceOptions {
   /** @default the product's cache folder */
   cacheDir?: string;
+  /** @default "micro" */
+  kernel?: KernelKind | undefined;
   /** The cargo to compile with. @default "cargo" from PATH */
   cargo?: string;
   signal?: AbortSignal;
@@ -37,6 +39,11 @@ export interface Appliance {
   cached: boolean;
 }
 
+const find: Record<KernelKind, (signal?: AbortSignal) => Promise<KernelSource>> = {
+  micro: findMicroKernel,
+  debian: findPackagedKernel,
+};
+
 const entrySchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), kernelVersion: z.string() });
 
 /**
@@ -44,22 +51,22 @@ const entrySchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), kerne
  * @throws MicroVmError `ApplianceBuild` when the kernel or a compiler cannot be had, `Cancelled` on the signal.
  */
 export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<Appliance> {
-  const { cacheDir = defaultCacheDir(), cargo, signal, onProgress } = options;
+  const { cacheDir = defaultCacheDir(), kernel: kind = "micro", cargo, signal, onProgress } = options;
   const dir = join(cacheDir, "appliance");
   await mkdir(dir, { recursive: true });
-  const [kernelPackage, sourceHash] = await Promise.all([findKernelPackage({ signal }), guestSourceHash()]);
-  const key = sha256(JSON.stringify([BUILDER_VERSION, kernelPackage, sourceHash]));
+  const [source, guest] = await Promise.all([find[kind](signal), guestSourceHash()]);
+  const key = sha256(JSON.stringify([BUILDER_VERSION, kind, source.key, guest]));
   const entryPath = join(dir, `${key}.json`);
   const imagePath = (hash: string): string => join(dir, `${hash}.img`);
   const cached = await readCached(entryPath, imagePath);
   if (cached) return cached;
 
-  onProgress?.(`kernel ${kernelPackage.name} ${kernelPackage.version}`);
+  onProgress?.(source.title);
   const [kernel, init] = await sideBySide(signal, (either) => [
-    fetchKernel(kernelPackage, { cacheDir: dir, signal: either }),
+    source.fetch({ cacheDir: dir, signal: either, onProgress }),
     buildInit({ cacheDir: dir, cargo, signal: either, onProgress }).then((path) => readFile(path)),
   ]);
-  const image = joinImage(kernel.image, await initramfs(init, kernel.modules));
+  const image = joinImage(kernel.image, initramfs(init, kernel.modules));
   const hash = sha256(image);
   const kernelVersion = kernel.version;
   // The image first: an entry must never name an image that is not there.
@@ -100,11 +107,12 @@ async function sideBySide<A, B>(
   }
 }
 
-async function initramfs(init: Buffer, modules: readonly KernelModule[]): Promise<Buffer> {
+/** Not packed: its size costs the guest less than unpacking it would. */
+function initramfs(init: Buffer, modules: readonly KernelModule[]): Buffer {
   const directory = (path: string): CpioEntry => ({ kind: "directory", path, mode: 0o755 });
   const file = (path: string, data: Buffer): CpioEntry => ({ kind: "file", path, mode: 0o644, data });
   const order = MODULE_ORDER.slice(1);
-  const archive = cpio([
+  return cpio([
     ...["dev", "proc", "sys", "lib", "lib/modules"].map(directory),
     // Rust's start-up code opens it, and aborts without it, when the kernel found no console for PID 1.
     { kind: "character-device", path: "dev/null", mode: 0o666, major: 1, minor: 3 },
@@ -112,7 +120,6 @@ async function initramfs(init: Buffer, modules: readonly KernelModule[]): Promis
     ...modules.map(({ name, data }) => file(`${dirname(order)}/${name}.ko`, data)),
     file(order, Buffer.from(modules.map(({ name }) => `${name}.ko\n`).join(""))),
   ]);
-  return promisify(gzip)(archive, { level: constants.Z_BEST_COMPRESSION });
 }
 
 const sha256 = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

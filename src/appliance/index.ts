@@ -3,4 +3,5 @@
  * run here and in the repository's tools only.
  */
 export { buildAppliance, type Appliance, type BuildApplianceOptions } from "./build.js";
+export { kernelKinds, type KernelKind } from "./kernel.js";
 export * from "./contract.js";

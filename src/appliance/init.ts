@@ -57,7 +57,7 @@ export async function buildInit({ cacheDir, cargo, signal, onProgress }: BuildIn
     // These would take the place of the crate's own flags, which make the binary static.
     env: { CARGO_TARGET_DIR: targetDir, RUSTFLAGS: undefined, CARGO_ENCODED_RUSTFLAGS: undefined },
     signal,
-    onStderr: (line) => onProgress?.(line.trim()),
+    onLine: (line) => onProgress?.(line.trim()),
     hint: HINT,
   });
   await writeFileAtomic(finished, await readFile(join(targetDir, TARGET, "release", "init")), {

@@ -2,6 +2,7 @@
 import { NONCE_KEY, PORT_KEY } from "../appliance/contract.js";
 import { MicroVmError } from "../errors.js";
 import type { Arch } from "./arch.js";
+import type { Accelerator } from "./cpu.js";
 
 /**
  * What Linux is told on the machine of its architecture. With QEMU's -no-reboot `panic=-1` (and on x86 `reboot=t`) turns
@@ -24,9 +25,19 @@ export interface CmdlineOptions {
   own: string;
   nonce: string;
   guestApiPort: number;
-  /** Given to x86-64 guests under TCG where known. */
+  accelerator: Accelerator;
+  /** The rate of the host's TSC, where known. */
   tscKhz?: number | undefined;
 }
+
+/**
+ * Clocks whose rate an x86-64 guest would measure under TCG, in a fifth of a second that it burns, and at whose measurement it hangs at times: the
+ * host's TSC, which it counts there, and QEMU's APIC timer. The latter's key is our own kernel's (guest/kernel); others pass over it.
+ */
+const emulatedClocks = (tscKhz: number | undefined): string[] => [
+  ...(tscKhz === undefined ? [] : [`tsc_early_khz=${tscKhz}`]),
+  "lapic_khz=1000000",
+];
 
 /** The port that a kernel's own command line tells its server to listen on. */
 export function portIn(cmdline: string): number | undefined {
@@ -35,7 +46,8 @@ export function portIn(cmdline: string): number | undefined {
   return Number.isInteger(port) && port > 0 && port <= 65535 ? port : undefined;
 }
 
-export function kernelCmdline({ arch, own, nonce, guestApiPort, tscKhz }: CmdlineOptions): string {
+export function kernelCmdline(options: CmdlineOptions): string {
+  const { arch, own, nonce, guestApiPort, accelerator, tscKhz } = options;
   const words = own.split(/\s+/).filter(Boolean);
   const keys = new Set(words.map(keyOf));
   const unlessOwn = (setting: string) => !keys.has(keyOf(setting));
@@ -43,7 +55,7 @@ export function kernelCmdline({ arch, own, nonce, guestApiPort, tscKhz }: Cmdlin
   const line = [
     ...settings[arch].filter(unlessOwn),
     ...(chatty ? [] : [loudness[arch]]),
-    ...(tscKhz === undefined || arch !== "x86_64" ? [] : [`tsc_early_khz=${tscKhz}`].filter(unlessOwn)),
+    ...(accelerator === "tcg" && arch === "x86_64" ? emulatedClocks(tscKhz).filter(unlessOwn) : []),
     ...words,
     ...[`${PORT_KEY}=${guestApiPort}`].filter(unlessOwn),
     `${NONCE_KEY}=${nonce}`,

@@ -44,7 +44,8 @@ export function planQemu(input: PlanInput): Plan {
     own: kernel.cmdline,
     nonce: input.nonce,
     guestApiPort: kernel.guestApiPort,
-    tscKhz: accelerator === "tcg" ? input.tscKhz : undefined,
+    accelerator,
+    tscKhz: input.tscKhz,
   });
   const disk = {
     driver: "raw",
@@ -83,6 +84,8 @@ export function planQemu(input: PlanInput): Plan {
         `virtio-net-device,netdev=${NETDEV}`,
       ],
       ...["-device", "virtio-rng-device"],
+      // By it a kernel that panics says so to QEMU, and not to its console alone.
+      ...(takesPvpanic(input) ? ["-device", "pvpanic"] : []),
       ...[
         "-device",
         "virtio-serial-device",
@@ -111,6 +114,10 @@ const machineSettings: Record<Arch, string> = {
   aarch64: ",gic-version=max",
   riscv64: "",
 };
+
+/** The device is one of x86's; a user's own, with other properties, takes the place of ours, since there cannot be two. */
+const takesPvpanic = ({ spec, kernel, qemu }: PlanInput): boolean =>
+  kernel.arch === "x86_64" && qemu.pvpanic && !spec.extraArgs.some((word) => /^pvpanic(,|$)/.test(word));
 
 /** The guest's network, to which forwards of host ports belong. */
 export const NETDEV = "net0";

@@ -92,6 +92,7 @@ async function fitting(
     own: facts.cmdline,
     guestApiPort: facts.guestApiPort,
     nonce: "0".repeat(32),
+    accelerator: "tcg",
     tscKhz: 99_999_999,
   });
   const qemu = await qemuFacts(await resolveQemu(facts.arch, spec.qemuBinary));

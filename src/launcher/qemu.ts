@@ -19,6 +19,8 @@ const abilitiesSchema = z.object({
   accelerators: z.array(z.string()),
   /** Whether this build has `-sandbox` (seccomp). */
   sandbox: z.boolean(),
+  /** Whether this build has the device by which an x86 guest tells of its panic. */
+  pvpanic: z.boolean(),
 });
 
 export interface QemuFacts extends z.infer<typeof abilitiesSchema> {
@@ -83,10 +85,11 @@ export async function qemuFacts(binary: string): Promise<QemuFacts> {
 /** Asks the binary itself and remembers the answer. Throws QemuSpawn when it does not answer like a QEMU. */
 export async function askQemu(binary: string): Promise<QemuFacts> {
   try {
-    const [version, machines, accelerators, help] = await Promise.all([
+    const [version, machines, accelerators, devices, help] = await Promise.all([
       outputOf(binary, ["-version"], answerMs),
       outputOf(binary, ["-machine", "help"], answerMs),
       outputOf(binary, ["-accel", "help"], answerMs),
+      outputOf(binary, ["-device", "help"], answerMs),
       outputOf(binary, ["-help"], answerMs),
     ]);
     const number = /version (\d+(?:\.\d+)+)/.exec(version)?.[1];
@@ -97,6 +100,7 @@ export async function askQemu(binary: string): Promise<QemuFacts> {
       machines: [...machines.matchAll(/^(\S+)\s/gm)].map((match) => match[1]!).slice(1),
       accelerators: [...accelerators.matchAll(/^\w+$/gm)].map(([name]) => name),
       sandbox: /^-sandbox /m.test(help),
+      pvpanic: /^name "pvpanic",/m.test(devices),
     };
     if (!(await isScript(binary).catch(() => true))) await abilities.remember(answer, binary);
     return { binary, ...answer };

@@ -1,15 +1,15 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { jest } from "@jest/globals";
 import { buildAppliance, MODULE_ORDER, type Appliance } from "../../src/appliance/index.js";
 import { moduleDepends } from "../../src/appliance/modules.js";
 import { cacheDir } from "../../src/paths.js";
-import { parseCpio } from "./parse-cpio.js";
+import { inspectImage } from "../../src/rvf/index.js";
+import { parseInitramfs, type CpioMember } from "./parse-cpio.js";
 
-// The first run on a machine compiles the guest.
-jest.setTimeout(600_000);
+// The first run on a machine compiles the guest and its kernel.
+jest.setTimeout(1_800_000);
 
 let appliance: Appliance;
 let dir: string;
@@ -22,32 +22,60 @@ beforeAll(async () => {
 
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-/** A cache of its own that has some of the first build's parts: `init` and the kernel package are not made again. */
+/** A cache of its own that has some of the first build's parts: `init` and the kernel are not made again. */
 async function cacheWith(parts: RegExp): Promise<string> {
   const cache = join(dir, `${builds++}`);
   await mkdir(join(cache, "appliance"), { recursive: true });
   for (const name of await readdir(join(cacheDir(), "appliance")))
-    if (parts.test(name)) await copyFile(join(cacheDir(), "appliance", name), join(cache, "appliance", name));
+    if (parts.test(name))
+      await cp(join(cacheDir(), "appliance", name), join(cache, "appliance", name), { recursive: true });
   return cache;
 }
 
 const leftovers = async (cache: string): Promise<string[]> =>
   (await readdir(join(cache, "appliance"))).filter((name) => name.startsWith("tmp-"));
 
-test("the initramfs follows the kernel and its signature, and holds init and its modules in order", async () => {
-  const image = await readFile(appliance.path);
-  expect(image.length).toBe(appliance.bytes);
-  const kernelEnd = ((image[0x1f1] || 4) + 1) * 512 + image.readUInt32LE(0x1f4) * 16;
-  const signature = Math.ceil(image.readUInt32LE(kernelEnd) / 8) * 8;
-  const members = parseCpio(gunzipSync(image.subarray(kernelEnd + signature)));
+/** What a reader finds behind the kernel. */
+async function initramfsOf({ path, bytes }: Appliance): Promise<CpioMember[]> {
+  const { image, initramfs } = await inspectImage(path);
+  expect(image.size + initramfs!.size).toBe(bytes);
+  const members = parseInitramfs((await readFile(path)).subarray(image.size));
+  const init = members.find((member) => member.path === "init");
+  expect(init?.mode).toBe(0o100755);
+  expect(init?.data.toString("latin1", 1, 4)).toBe("ELF");
+  // No interpreter: nothing but this file is there to run it.
+  expect(init?.data.includes("/ld-linux")).toBe(false);
+  return members;
+}
+
+test("the micro kernel has all built in, and init alone behind it", async () => {
+  expect(appliance.kernelVersion).toMatch(/^\d+\.\d+\.\d+-microvm$/);
+  expect((await inspectImage(appliance.path)).image).toMatchObject({ kind: "bzImage", arch: "x86_64" });
+  const members = await initramfsOf(appliance);
+  expect(members.find(({ path }) => `/${path}` === MODULE_ORDER)?.data).toHaveLength(0);
+});
+
+test("the micro kernel does not tell when, by whom and where it was built", async () => {
+  const folders = (await readdir(join(cacheDir(), "appliance"))).filter((name) =>
+    /^linux-\w{64}$/.test(name),
+  );
+  for (const folder of folders) {
+    const kernel = await readFile(join(cacheDir(), "appliance", folder, "vmlinux"), "latin1");
+    expect(/Linux version .*/.exec(kernel)?.[0]).toMatch(
+      /^\S+ \S+ \S+-microvm \(microvm@microvm\) .* #1 SMP 1970-01-01$/,
+    );
+    expect(kernel).not.toContain(tmpdir());
+    expect(kernel).not.toContain(cacheDir());
+  }
+});
+
+test("Debian's kernel comes with its signature, and with modules in an order in which they load", async () => {
+  const packaged = await buildAppliance({ kernel: "debian" });
+  expect(packaged.kernelVersion).toMatch(/-cloud-amd64$/);
+  expect((await inspectImage(packaged.path)).image.kind).toBe("bzImage");
+  const members = await initramfsOf(packaged);
   const data = (path: string): Buffer =>
     members.find((member) => `/${member.path}` === path)?.data ?? Buffer.alloc(0);
-
-  expect(members.find(({ path }) => path === "init")?.mode).toBe(0o100755);
-  expect(data("/init").toString("latin1", 1, 4)).toBe("ELF");
-  // No interpreter: nothing but this file is there to run it.
-  expect(data("/init").includes("/ld-linux")).toBe(false);
-
   const order = data(MODULE_ORDER).toString().trim().split("\n");
   expect(order).toEqual(
     expect.arrayContaining(["virtio_blk.ko", "virtio_net.ko", "virtio_console.ko", "button.ko"]),
@@ -64,7 +92,7 @@ test("the second time it is found", async () => {
 });
 
 test("the same parts give the same bytes, also when two build at once", async () => {
-  const cache = await cacheWith(/^init-|\.deb$/);
+  const cache = await cacheWith(/^init-|^linux-/);
   const built = await Promise.all([buildAppliance({ cacheDir: cache }), buildAppliance({ cacheDir: cache })]);
   expect(built.map(({ sha256 }) => sha256)).toEqual([appliance.sha256, appliance.sha256]);
   const [copy, first] = [await readFile(built[0].path), await readFile(appliance.path)];
@@ -73,7 +101,7 @@ test("the same parts give the same bytes, also when two build at once", async ()
 });
 
 test("a damaged image in the cache is built anew", async () => {
-  const cache = await cacheWith(/^init-|\.(deb|img|json)$/);
+  const cache = await cacheWith(/^init-|^linux-|\.(img|json)$/);
   await writeFile(join(cache, "appliance", `${appliance.sha256}.img`), "damaged");
   const rebuilt = await buildAppliance({ cacheDir: cache });
   expect(rebuilt).toMatchObject({ sha256: appliance.sha256, cached: false });
@@ -88,13 +116,13 @@ test.each([
   ],
   ["that fails", "false", { code: "ApplianceBuild", hint: expect.stringContaining("Rust 1.87") as string }],
 ])("a cargo %s is told, and nothing stays behind", async (_, cargo, error) => {
-  const cache = await cacheWith(/\.deb$/);
+  const cache = await cacheWith(/^linux-/);
   await expect(buildAppliance({ cacheDir: cache, cargo })).rejects.toMatchObject(error);
   expect(await leftovers(cache)).toEqual([]);
 });
 
 test("a build that is called off ends as Cancelled", async () => {
-  const cache = await cacheWith(/^init-|\.deb$/);
+  const cache = await cacheWith(/^init-/);
   const caller = new AbortController();
   const onProgress = (): void => caller.abort();
   await expect(buildAppliance({ cacheDir: cache, signal: caller.signal, onProgress })).rejects.toMatchObject({

@@ -1,5 +1,6 @@
 /** A reader of "newc" archives, so that the writer is not judged by itself. */
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 
 export interface CpioMember {
   path: string;
@@ -11,6 +12,10 @@ export interface CpioMember {
   device: [number, number];
   data: Buffer;
 }
+
+/** What is in an appliance's initramfs, which is packed with gzip or not at all. */
+export const parseInitramfs = (initramfs: Buffer): CpioMember[] =>
+  parseCpio(initramfs.readUInt16BE(0) === 0x1f8b ? gunzipSync(initramfs) : initramfs);
 
 export function parseCpio(archive: Buffer): CpioMember[] {
   const members: CpioMember[] = [];

@@ -20,6 +20,7 @@ const qemu = {
   machines: ["microvm"],
   accelerators: ["tcg", "kvm"],
   sandbox: true,
+  pvpanic: true,
 };
 
 let dir: string;

@@ -1,36 +1,43 @@
 import type { Arch } from "../../src/launcher/arch.js";
 import { kernelCmdline } from "../../src/launcher/cmdline.js";
+import type { Accelerator } from "../../src/launcher/cpu.js";
 
 const nonce = "n0";
-const line = (own: string, tscKhz?: number, arch: Arch = "x86_64") =>
-  kernelCmdline({ arch, own, nonce, guestApiPort: 8080, tscKhz });
+const line = (own: string, tscKhz?: number, arch: Arch = "x86_64", accelerator: Accelerator = "tcg") =>
+  kernelCmdline({ arch, own, nonce, guestApiPort: 8080, accelerator, tscKhz });
 
 test.each([
   [
     "ours alone",
     "",
     undefined,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0",
   ],
   [
     "the TSC's rate, where it is known",
     "",
     2596138,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet tsc_early_khz=2596138 rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet tsc_early_khz=2596138 lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0",
   ],
   [
     "the RVF's own settings instead of ours",
-    "console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1",
+    "console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9",
     2596138,
-    "quiet console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 microvm.nonce=n0",
+    "quiet console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9 microvm.nonce=n0",
   ],
   [
     "settings of the RVF that we know nothing of, in their order, any white space between",
     "  root=/dev/vda\n\tro  -- single ",
     undefined,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet root=/dev/vda ro -- single rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet lapic_khz=1000000 root=/dev/vda ro -- single rvf.port=8080 microvm.nonce=n0",
   ],
 ])("%s", (_, own, tscKhz, expected) => expect(line(own, tscKhz)).toBe(expected));
+
+test.each(["kvm", "hvf"] as const)("%s runs the guest's own clocks: nothing is told of them", (accelerator) =>
+  expect(line("", 2596138, "x86_64", accelerator)).toBe(
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet rvf.port=8080 microvm.nonce=n0",
+  ),
+);
 
 const ours = "rvf.port=8080 microvm.nonce=n0";
 test.each<[Arch, string, string]>([

@@ -45,6 +45,7 @@ const argvOf = (
       machines: ["microvm"],
       accelerators: ["tcg", "kvm"],
       sandbox: true,
+      pvpanic: true,
     },
     accelerator: "tcg",
     vmId: "db-0000abcd",

@@ -25,6 +25,7 @@ const input: PlanInput = {
     machines: ["microvm"],
     accelerators: ["tcg", "kvm"],
     sandbox: true,
+    pvpanic: true,
   },
   accelerator: "tcg",
   tscKhz: 2596138,
@@ -62,12 +63,13 @@ const underTcg = [
   "-trace qemu_system_shutdown_request",
   "-trace runstate_set -D /dev/stderr",
   "-kernel /c/kernel",
-  `-append ${cmdline} tsc_early_khz=2596138 rvf.port=8080 microvm.nonce=n0`,
+  `-append ${cmdline} tsc_early_khz=2596138 lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0`,
   '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
   "-device virtio-blk-device,drive=rvf",
   "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:8080-10.0.2.15:8080",
   "-device virtio-net-device,netdev=net0",
   "-device virtio-rng-device",
+  "-device pvpanic",
   "-device virtio-serial-device",
   "-chardev file,id=ready,path=/s/1/ready.pipe",
   "-device virtserialport,chardev=ready,name=org.microvm.ready.0",
@@ -87,7 +89,7 @@ const but = (changes: Record<string, string[]>): string[] =>
 
 test("the command line under TCG", () => expect(lines()).toEqual(underTcg));
 
-test("under KVM: the host's CPU, and no hint about its clock", () =>
+test("under KVM: the host's CPU, and no hint about clocks", () =>
   expect(lines({ accelerator: "kvm" })).toEqual(
     but({
       "-machine": ["-machine microvm,accel=kvm,acpi=on,rtc=on"],
@@ -105,6 +107,7 @@ const others: [Arch, Record<string, string[]>][] = [
       "-machine": ["-machine virt,accel=tcg,gic-version=max"],
       "-cpu": ["-cpu max,pauth-impdef=on,lpa2=off"],
       "-append": ["-append console=ttyAMA0 panic=-1 earlycon loglevel=6 rvf.port=8080 microvm.nonce=n0"],
+      "-device pvpanic": [],
     },
   ],
   [
@@ -114,6 +117,7 @@ const others: [Arch, Record<string, string[]>][] = [
       "-machine": ["-machine virt,accel=tcg"],
       "-cpu": ["-cpu rv64"],
       "-append": ["-append console=ttyS0 panic=-1 earlycon=sbi loglevel=6 rvf.port=8080 microvm.nonce=n0"],
+      "-device pvpanic": [],
     },
   ],
 ];
@@ -141,7 +145,9 @@ test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
       "-netdev": [
         "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:9000-10.0.2.15:7000,hostfwd=tcp:127.0.0.1:2200-10.0.2.15:2222",
       ],
-      "-append": [`-append ${cmdline} tsc_early_khz=2596138 rvf.port=7000 microvm.nonce=n0`],
+      "-append": [
+        `-append ${cmdline} tsc_early_khz=2596138 lapic_khz=1000000 rvf.port=7000 microvm.nonce=n0`,
+      ],
     }),
   ));
 
@@ -154,8 +160,16 @@ test("ports that are open on another address", () =>
     }),
   ));
 
-test("without a sandbox where the build has none", () =>
-  expect(lines({ qemu: { ...input.qemu, sandbox: false } })).toEqual(but({ "-sandbox": [] })));
+test("without a sandbox and a panic device where the build has none", () =>
+  expect(lines({ qemu: { ...input.qemu, sandbox: false, pvpanic: false } })).toEqual(
+    but({ "-sandbox": [], "-device pvpanic": [] }),
+  ));
+
+test("a panic device of the user's own takes the place of ours", () =>
+  expect(lines({ spec: { ...spec, extraArgs: ["-device", "pvpanic,events=1"] } })).toEqual([
+    ...but({ "-device pvpanic": [] }),
+    "-device pvpanic,events=1",
+  ]));
 
 test("extraArgs come last, as they are", () =>
   expect(planQemu({ ...input, spec: { ...spec, extraArgs: ["-d", "guest errors"] } }).argv.slice(-2)).toEqual(

@@ -26,6 +26,7 @@ const fake = `case "$1" in
 -version) echo "QEMU emulator version 9.1.0 (Debian 1:9.1.0)" ;;
 -machine) printf 'Supported machines are:\\nmicrovm              microvm (i386)\\nq35                  Standard PC\\n' ;;
 -accel) printf 'Accelerators supported in QEMU binary:\\ntcg\\nkvm\\n' ;;
+-device) printf 'Misc devices:\\nname "pvpanic-pci", bus PCI\\nPVPANIC' ;;
 -help) printf '%s\\n' "-smp n" "SANDBOX" ;;
 esac`;
 
@@ -62,16 +63,17 @@ test("a folder is no binary", () =>
   expect(resolveQemu("x86_64", dir)).rejects.toMatchObject({ code: "QemuNotFound" }));
 
 test.each([
-  ["with a sandbox", "-sandbox on[,obsolete=allow|deny]", true],
-  ["without one", "-snapshot", false],
-])("version, machines and features are the binary's own words, %s", async (_, help, sandbox) => {
-  const binary = await program("qemu", fake.replace("SANDBOX", help));
+  ["with all that there may be", "-sandbox on[,obsolete=allow|deny]", 'name "pvpanic", bus ISA', true],
+  ["with nothing of it", "-snapshot", "", false],
+])("version, machines and features are the binary's own words, %s", async (_, help, device, there) => {
+  const binary = await program("qemu", fake.replace("SANDBOX", help).replace("PVPANIC", device));
   expect(await qemuFacts(binary)).toEqual({
     binary,
     version: "9.1.0",
     machines: ["microvm", "q35"],
     accelerators: ["tcg", "kvm"],
-    sandbox,
+    sandbox: there,
+    pvpanic: there,
   });
 });
 
@@ -105,7 +107,14 @@ test.each([
 test("a QEMU without the machine of such guests is named", () =>
   expect(
     assertMachine(
-      { binary: "/opt/qemu", version: "7.2.22", machines: ["q35"], accelerators: ["tcg"], sandbox: true },
+      {
+        binary: "/opt/qemu",
+        version: "7.2.22",
+        machines: ["q35"],
+        accelerators: ["tcg"],
+        sandbox: true,
+        pvpanic: true,
+      },
       "x86_64",
     ),
   ).rejects.toMatchObject({

@@ -5,17 +5,17 @@
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { cpio } from "../../src/appliance/cpio.js";
 import { extractImage } from "../../src/rvf/index.js";
-import { parseCpio } from "../appliance/parse-cpio.js";
+import { parseInitramfs } from "../appliance/parse-cpio.js";
 import { appliancePath } from "./rvf.js";
 
 /** Writes the initramfs: the appliance's own behind an /init that starts it as PID 1, with a child of ours beside it. */
 export async function writeToldInitramfs(path: string): Promise<void> {
   const { initramfsPath } = await extractImage(appliancePath());
   const appliance = await readFile(initramfsPath!);
-  const init = parseCpio(gunzipSync(appliance)).find((member) => member.path === "init")!;
+  const init = parseInitramfs(appliance).find((member) => member.path === "init")!;
   // Where two archives have a file of one name, the later one's stays.
   const ours = cpio([
     { kind: "file", path: "served", mode: 0o755, data: init.data },

@@ -11,9 +11,10 @@ const appliance = async (...args: string[]) =>
     timeout: 30_000,
   });
 
-test("--help tells the option", async () => {
+test("--help tells the options", async () => {
   const { exitCode, stdout } = await appliance("--help");
   expect(stdout).toContain("--out <file>");
+  expect(stdout).toContain("--kernel <kind>");
   expect(exitCode).toBe(0);
 });
 
@@ -23,6 +24,7 @@ test.each([
   [["--out", "/no/such/folder/image"], "There is no folder /no/such/folder."],
   [["--out", "/tmp"], "It is a folder."],
   [["--out", "/tmp/image", "--huge"], "unknown option"],
+  [["--out", "/tmp/image", "--kernel", "linux"], "Allowed choices are micro, debian."],
   [["--out", "/tmp/image", "more"], "too many arguments"],
 ])("%j is wrong usage, told before anything is built", async (args, words) => {
   const { exitCode, stderr } = await appliance(...args);

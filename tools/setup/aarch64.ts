@@ -4,7 +4,7 @@
  */
 import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fetchKernel, findKernelPackage } from "../../src/appliance/kernel.js";
+import { fetchKernel, findKernelPackage } from "../../src/appliance/packaged-kernel.js";
 import { getPackage, unpackPackage } from "../../src/appliance/package.js";
 import { exists, makeOnce, toolDir } from "./cache.js";
 import { run, which, type Report } from "./command.js";
