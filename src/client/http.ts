@@ -50,6 +50,15 @@ function words(cause: unknown): string {
   return cause instanceof Error && cause.message ? cause.message : code;
 }
 
+/** The connection was refused, or it closed before the first byte of a reply. */
+class NoReply extends Error {}
+
+/** Whether that is why `exchange` threw. */
+export const hadNoReply = (error: unknown): boolean => (error as Error).cause instanceof NoReply;
+
+/** What Node calls the end of a connection that it did not begin. */
+const endings = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
+
 /**
  * Sends a request and reads the reply, whatever its status. Redirects are not followed.
  * Throws `Timeout`, `Cancelled` by the signal, and `GuestHttp` with the cause when no HTTP reply comes.
@@ -87,7 +96,9 @@ export async function exchange(url: URL, options: Exchange): Promise<HttpReply> 
     });
     return { status: reply.statusCode ?? 0, ...(await readBody(reply, maxBytes)) };
   } catch (cause) {
-    throw stopped ?? new MicroVmError("GuestHttp", `${what}: ${words(cause)}`, { cause });
+    const hasEnded = endings.includes(systemErrorCode(cause) ?? "") && !outgoing.socket?.bytesRead;
+    const why = hasEnded ? new NoReply(words(cause), { cause }) : cause;
+    throw stopped ?? new MicroVmError("GuestHttp", `${what}: ${words(cause)}`, { cause: why });
   } finally {
     clearTimeout(wholeLimit);
     clearTimeout(connectLimit);

@@ -1,8 +1,8 @@
 /** Vector queries against a guest. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { MicroVmError, systemErrorCode } from "../errors.js";
-import { apiUrl, exchange, oneLine, type HttpReply } from "./http.js";
+import { MicroVmError } from "../errors.js";
+import { apiUrl, exchange, hadNoReply, oneLine, type HttpReply } from "./http.js";
 
 /** A stored vector near the one asked for. */
 export interface Neighbour {
@@ -29,8 +29,8 @@ const dialects = [
   { path: "/query", reply: neighbours },
 ] as const;
 
-/** A port refuses for some milliseconds while it moves from one VM to another. */
-const REFUSED_PAUSE_MS = 20;
+/** Until a port that moves from one VM to another has done so, in milliseconds. */
+const MOVE_MS = 20;
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
@@ -60,7 +60,7 @@ export async function query(
   };
   let refusal = "";
   for (const { path, reply } of dialects) {
-    const http = await unlessRefused(() => post(apiUrl(baseUrl, path)));
+    const http = await onceMore(() => post(apiUrl(baseUrl, path)));
     if (http.status === 200) return parseReply(path, http, reply);
     const refused = `POST ${path}: ${http.status} ${guestText(http.body)}`.trimEnd();
     // 404 or 405: the server may speak the other dialect. If it speaks neither, the first refusal says most.
@@ -85,13 +85,16 @@ function checkedRequest(vector: ArrayLike<number>, k: number): { vector: number[
   return { vector: components as number[], k };
 }
 
-/** Tries once more when the connection is refused. */
-async function unlessRefused(attempt: () => Promise<HttpReply>): Promise<HttpReply> {
+/**
+ * Tries once more when no byte of a reply came: while a port moves, a connection is refused, or closed that the kernel had accepted for the
+ * VM that has it no more. A query changes nothing, so it may have been answered before.
+ */
+async function onceMore(attempt: () => Promise<HttpReply>): Promise<HttpReply> {
   try {
     return await attempt();
   } catch (error) {
-    if (systemErrorCode((error as Error).cause) !== "ECONNREFUSED") throw error;
-    await sleep(REFUSED_PAUSE_MS);
+    if (!hadNoReply(error)) throw error;
+    await sleep(MOVE_MS);
     return attempt();
   }
 }

@@ -101,6 +101,20 @@ test("tries once more after a refused connection", async () => {
   }
 });
 
+test.each<[string, (socket: Socket) => void, number]>([
+  ["closed without a reply", (socket) => socket.once("data", () => socket.end()), 2],
+  ["reset before the request was read", (socket) => socket.resetAndDestroy(), 2],
+  ["closed within a reply", (socket) => socket.once("data", () => socket.end("HTTP/1.1 200 ")), 1],
+])("of a connection that was %s it makes the most", async (_, end, attempts) => {
+  let connections = 0;
+  await using peer = await tcpGuest((socket) => {
+    connections++;
+    end(socket);
+  });
+  await expect(query(peer.url, [1], 1)).rejects.toMatchObject({ code: "GuestHttp" });
+  expect(connections).toBe(attempts);
+});
+
 test("says so when nobody listens", async () => {
   await expect(query(await deadUrl(), [1], 1)).rejects.toMatchObject({
     code: "GuestHttp",
