@@ -22,6 +22,7 @@ export function addDryRun(program: Command): void {
             ["Memory", `${plan.memoryMb} MiB`],
             ["vCPUs", plan.vcpus],
             ["API port", plan.apiPort],
+            ["SSH port", plan.sshPort],
           ]),
           ...plan.warnings.map((warning) => `warning: ${warning}`),
         ].join("\n"),

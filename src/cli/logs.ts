@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { ConsoleLog, findRecord, isUp, statusOfRecord, type VmRecord } from "../launcher/index.js";
+import {
+  ConsoleLog,
+  findRecord,
+  isUp,
+  statusOfRecord,
+  vmLockHolder,
+  type VmRecord,
+} from "../launcher/index.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
 /** `microvm logs ID`: the guest's console, with -f until the VM ends. */
@@ -29,7 +36,11 @@ async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> 
     for (let ended = false; !ended;) {
       const record = await recordOf(vmId);
       const status = record && (await statusOfRecord(record));
-      ended = record === undefined || (status?.state === "exited" && (await staysReady(record)));
+      ended =
+        record === undefined ||
+        (status?.state === "exited" && (await staysReady(record))) ||
+        // A launch or a stop of it was interrupted, and nobody goes on with it.
+        (status?.pid === 0 && record.phase !== "ready" && (await vmLockHolder(vmId)) === undefined);
       for (const log of logs.values()) await copyRest(log);
       if (status && !logs.has(status.consoleLog)) {
         const log = new ConsoleLog(status.consoleLog);

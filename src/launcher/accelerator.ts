@@ -4,7 +4,7 @@
  * remembered for the launches to come (kvm-verdict.ts).
  */
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { MicroVmError } from "../errors.js";
 import type { Arch } from "./arch.js";
 import type { Accelerator } from "./cpu.js";
@@ -44,7 +44,8 @@ export async function hardwareObstacle(
 
 async function deviceObstacle(): Promise<Obstacle | undefined> {
   try {
-    await access("/dev/kvm", constants.R_OK | constants.W_OK);
+    // Its mode says little: a container may be denied the device whatever that is.
+    await using _ = await open("/dev/kvm", constants.O_RDWR);
     return undefined;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ENOENT"

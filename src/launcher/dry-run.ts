@@ -17,6 +17,7 @@ export interface DryRun {
   memoryMb: number;
   vcpus: number;
   apiPort: number;
+  sshPort?: number;
   spec: VmSpec;
   warnings: string[];
 }
@@ -47,6 +48,7 @@ export async function dryRun(config: VmSpecInput): Promise<DryRun> {
     memoryMb: spec.memoryMb,
     vcpus: spec.vcpus,
     apiPort: spec.apiPort,
+    ...(spec.sshPort !== undefined && { sshPort: spec.sshPort }),
     spec,
     warnings,
   };

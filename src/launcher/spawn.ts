@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa, type ResultPromise } from "execa";
 import { SSH_PORT } from "../appliance/contract.js";
-import { MicroVmError } from "../errors.js";
+import { MicroVmError, systemErrorCode } from "../errors.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { keeper } from "./keeper.js";
 import { portInUse } from "./ports.js";
@@ -29,7 +29,7 @@ export interface SpawnOptions {
 
 /**
  * Returns QEMU's process once its monitor listens. Throws PortInUse, QemuExited, QemuSpawn or Timeout when it does not come up;
- * whatever was started is then still to be stopped by the caller.
+ * Cancelled when it is called off and takes long. Nothing of it is left then.
  */
 export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
   const { argv, files, qmpSocket, signal } = options;
@@ -52,9 +52,31 @@ export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
   // Without a pid not even the shell could be started.
   if (shell.pid === undefined)
     throw new MicroVmError("QemuSpawn", (await shell).shortMessage ?? "no process starts");
-  // Not cut short by the signal: QEMU must be found before it can be stopped, and comes up in a moment.
-  return await waitForMonitor(options, shell);
+  try {
+    return await waitForMonitor(options, shell);
+  } catch (error) {
+    endSession(shell);
+    throw error;
+  }
 }
+
+/** The shell leads a session of its own, so that nothing outlives a start that failed: neither it nor what it runs in QEMU's place. */
+function endSession({
+  pid,
+  exitCode,
+  signalCode,
+}: Pick<ResultPromise, "pid" | "exitCode" | "signalCode">): void {
+  // Once it has ended its number may be another's.
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if (systemErrorCode(error) !== "ESRCH") throw error;
+  }
+}
+
+/** How long a start that was called off may still take, in milliseconds: QEMU is best ended when it is known. */
+const afterAbortMs = 2000;
 
 /** Makes a folder for this user alone. In a shared place somebody else may have made it first, and would own what is in it. */
 async function privateFolder(path: string): Promise<void> {
@@ -68,10 +90,15 @@ async function privateFolder(path: string): Promise<void> {
 }
 
 async function waitForMonitor(
-  { files, uuid, controlSocket, deadline }: SpawnOptions,
+  { files, uuid, controlSocket, deadline, signal }: SpawnOptions,
   shell: Pick<ResultPromise, "exitCode" | "signalCode">,
 ): Promise<VmProcess> {
+  let abortedAt: number | undefined;
   for (;;) {
+    if (signal?.aborted) abortedAt ??= performance.now();
+    if (abortedAt !== undefined && performance.now() - abortedAt >= afterAbortMs) {
+      throw new MicroVmError("Cancelled", "the launch was cancelled", { cause: signal?.reason });
+    }
     // Not by the exit status in its file, which the shell cannot write to a full disk.
     if (shell.exitCode !== null || shell.signalCode !== null) throw await startFailure(files);
     const vm = (await listens(controlSocket)) ? await findVmProcess({ uuid }, files.pidFile) : undefined;
