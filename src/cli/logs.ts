@@ -75,10 +75,14 @@ async function recordOf(vmId: string): Promise<VmRecord | undefined> {
   }
 }
 
-/** Copies what nobody has read of the console yet to stdout. */
+/** Copies what nobody has read of the console yet to stdout; a terminal must not obey what a guest says. */
 async function copyRest(log: ConsoleLog): Promise<void> {
-  for await (const bytes of log.rest()) await write(bytes);
+  for await (const bytes of log.rest()) await write(process.stdout.isTTY ? withoutControls(bytes) : bytes);
 }
+
+/** All of ASCII's but tab and line feed. Bytes beyond ASCII are parts of letters. */
+const withoutControls = (bytes: Uint8Array): Uint8Array =>
+  bytes.filter((byte) => byte === 0x09 || byte === 0x0a || (byte >= 0x20 && byte !== 0x7f));
 
 /** Waits until the reader has taken it; ends the command when there is none any more, as with `head`. */
 async function write(bytes: Uint8Array): Promise<void> {

@@ -119,12 +119,13 @@ const levels = ["process", "monitor", "console", "ready line", "HTTP"] as const;
 /** `reached process, monitor; not reached console, ready line, HTTP` */
 export function levelsReached(reached: readonly (typeof levels)[number][]): string {
   const others = levels.filter((level) => !reached.includes(level));
-  return `reached ${reached.join(", ")}; not reached ${others.join(", ")}`;
+  return `reached ${reached.join(", ") || "nothing"}; not reached ${others.join(", ")}`;
 }
 
-async function timeoutError({ files, url, timeoutMs }: ReadyWatch): Promise<MicroVmError> {
+async function timeoutError(watch: ReadyWatch): Promise<MicroVmError> {
+  const { files, url, timeoutMs } = watch;
   const console = (await hasContent(files.console)) ? (["console"] as const) : [];
-  const readyLine = (await hasContent(files.ready)) ? (["ready line"] as const) : [];
+  const readyLine = (await guestWords(watch)).ready ? (["ready line"] as const) : [];
   const reached = levelsReached(["process", "monitor", ...console, ...readyLine]);
   const { detail } = await probeHealth(url);
   return new MicroVmError("Timeout", `${url} did not answer within ${timeoutMs / 1000} s: ${reached}`, {

@@ -104,7 +104,8 @@ async function waitForMonitor(
     const vm = (await listens(controlSocket)) ? await findVmProcess({ uuid }, files.pidFile) : undefined;
     if (vm !== undefined) return vm;
     if (performance.now() >= deadline) {
-      const what = `QEMU's monitor did not listen in time: ${levelsReached(["process"])}`;
+      const runs = (await findVmProcess({ uuid }, files.pidFile)) !== undefined;
+      const what = `QEMU's monitor did not listen in time: ${levelsReached(runs ? ["process"] : [])}`;
       throw new MicroVmError("Timeout", what, {
         evidence: await evidenceOf(files),
         hint: "Raise readyTimeoutSeconds; the host may be overloaded.",

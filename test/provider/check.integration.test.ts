@@ -50,6 +50,8 @@ test("good inputs come back whole, with defaults and the fingerprint of the file
     readyTimeoutSeconds: 60,
     firstOutputTimeoutSeconds: 10,
     shutdownTimeoutSeconds: 10,
+    drainTimeoutSeconds: 10,
+    updateStrategy: "beside",
     condition: "running",
     rvfFingerprint: expect.stringMatching(/^\d+ bytes, segments [0-9a-f]{32}$/) as string,
   });
