@@ -5,7 +5,6 @@ import { SSH_PORT } from "../appliance/contract.js";
 import { probeHealth } from "../client/index.js";
 import { hostForwards } from "../qmp/index.js";
 import { tailLines } from "./console.js";
-import { vmLockHolder } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { cpuSeconds, findVmProcess, type VmProcess } from "./process.js";
 import { readRecord, type Generation, type VmRecord } from "./record.js";
@@ -53,8 +52,7 @@ async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | unde
   });
   if (!isUp(status) || generation === undefined) return await anew(status.status);
   if (phase !== "ready") return await anew("its stop was interrupted, and QEMU runs");
-  // Another process may be in the middle of one.
-  if ((record.next ?? record.former) && !(await vmLockHolder(vmId)))
+  if (status.interrupted)
     return { what: "an update of it was interrupted", mend: "inPlace", console: "" };
   const socket = await missingSocket(generation);
   if (socket !== undefined) return { what: `QEMU's socket ${socket} was removed`, mend: "anew", console: "" };

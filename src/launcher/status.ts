@@ -27,6 +27,8 @@ export interface VmStatus {
   status: string;
   /** QEMU's exit status, once it ended and somebody was there to see. */
   exitCode?: number;
+  /** An update of it was interrupted: the next one finishes or undoes that. */
+  interrupted?: true;
   /** QEMU's process, while it runs; 0 otherwise. */
   pid: number;
   url: string;
@@ -61,6 +63,7 @@ export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
     owner: record.owner,
     spec: record.spec,
     ...(vm === undefined ? await stateOfGone(record) : await stateOfProcess(record, generation!, vm)),
+    ...((await isInterrupted(record)) && { interrupted: true as const }),
     pid: vm?.pid ?? 0,
     url: apiUrl(generation?.boundApiPort ?? 0, record.spec.bindAddress),
     boundApiPort: generation?.boundApiPort ?? 0,
@@ -80,6 +83,9 @@ export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
 /** Whether the VM may be answering queries. A monitor that does not answer, perhaps to somebody else, proves nothing against it. */
 export const isUp = (status: VmStatus | undefined): boolean =>
   status?.state === "running" || status?.state === "unresponsive";
+
+const isInterrupted = async ({ vmId, next, former }: VmRecord): Promise<boolean> =>
+  (next ?? former) !== undefined && (await vmLockHolder(vmId)) === undefined;
 
 /** Of QEMU's run states (qapi/run-state.json) those into which nobody outside has brought it. */
 const haltedWords: Record<string, string> = {

@@ -62,7 +62,11 @@ async function foundAt(status: VmStatus, { state }: Found): Promise<string> {
   if (!runs) return "paused";
   return await query(status.url, sampleQuery(1), 3, { timeoutMs: 10_000 }).then(
     (neighbours) => (neighbours.length === 3 ? "running" : "a guest that knows no neighbours"),
-    (error: unknown) => `a guest that does not answer (${String(error)})`,
+    // An update that dies in the milliseconds in which the port goes over leaves it to nobody, and says so.
+    (error: unknown) =>
+      status.interrupted && /refused/.test(String(error))
+        ? "running"
+        : `a guest that does not answer (${String(error)})`,
   );
 }
 

@@ -3,11 +3,37 @@ import { rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { destroyVm, pruneVms, updateVm } from "../../../src/launcher/index.js";
+import { readRecord, type VmRecord } from "../../../src/launcher/record.js";
 import { freePort } from "../../support/ports.js";
+import { eventually } from "../../support/wait.js";
 import { partialFiles } from "../audit.js";
 import { killAfter, startLauncher } from "../launcher.js";
+import type { World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
 import { cutShort, endsWith, grown, launching, moment, wounded } from "./parts.js";
+
+const everyWayOn = ["relaunch", "change", "destroy", "kill", "prune"] as const;
+
+/** An update whose launcher is killed some time after a moment that shows in the record. */
+async function handingOver(
+  world: World,
+  moment: (vmId: string) => Promise<unknown>,
+  longestMs: number,
+): Promise<Wound> {
+  return await wounded(world, async ({ vmId, spec }) => {
+    const next = grown(world, spec);
+    const launcher = startLauncher({ does: "update", vmId, spec: next });
+    await Promise.race([moment(vmId), launcher.outcome]);
+    await killAfter(launcher, world.random.below(longestMs));
+    return { spec: world.random.pick([spec, next]) };
+  });
+}
+
+const isWritten = async (vmId: string, what: (record: VmRecord) => unknown): Promise<unknown> =>
+  await eventually(async () => {
+    const record = await readRecord(vmId);
+    return record && what(record);
+  });
 
 /** A launcher that dies before it has written the record leaves a folder without one, which has no name to be ended by. */
 async function pruned(wound: Wound): Promise<Wound> {
@@ -40,11 +66,45 @@ export const launcherFaults: Fault[] = [
     waysOn: ["again"],
   },
   {
-    name: "launcher killed during a relaunch",
+    name: "launcher killed during an update",
     weight: 2,
     inflict: (world) =>
       cutShort(world, ({ vmId, spec }) => ({ does: "update", vmId, spec: grown(world, spec) }), 2500),
-    then: ["creating", "running", "exited clean", "exited killed"],
+    then: ["running"],
+    waysOn: everyWayOn,
+  },
+  {
+    name: "launcher killed while the next VM boots beside",
+    inflict: (world) => handingOver(world, (vmId) => isWritten(vmId, ({ next }) => next), 1000),
+    then: ["running"],
+    waysOn: everyWayOn,
+  },
+  {
+    name: "launcher killed while the ports are handed over",
+    weight: 2,
+    inflict: (world) => handingOver(world, (vmId) => isWritten(vmId, ({ next }) => next?.bootMillis), 30),
+    then: ["running"],
+    waysOn: everyWayOn,
+  },
+  {
+    name: "launcher killed while the former VM goes",
+    inflict: (world) => handingOver(world, (vmId) => isWritten(vmId, ({ former }) => former), 300),
+    then: ["running"],
+    waysOn: everyWayOn,
+  },
+  {
+    name: "launcher killed while a VM is stopped for the next one",
+    inflict: (world) =>
+      cutShort(
+        world,
+        ({ vmId, spec }) => ({
+          does: "update",
+          vmId,
+          spec: { ...grown(world, spec), updateStrategy: "stopFirst" },
+        }),
+        2500,
+      ),
+    then: ["creating", "running", "unresponsive", "exited clean"],
     waysOn: ["relaunch", "change", "destroy", "kill"],
   },
   {

@@ -8,7 +8,7 @@ import { eventually } from "../../support/wait.js";
 import { startLauncher } from "../launcher.js";
 import { processesIn } from "../processes.js";
 import type { World } from "../world.js";
-import type { Fault } from "./fault.js";
+import type { Fault, Wound } from "./fault.js";
 import { grown, killNow, launching, moment, qemus, wounded } from "./parts.js";
 
 const everyWay = ["relaunch", "change", "destroy", "kill"] as const;
@@ -24,6 +24,20 @@ const monitorsOf = async (vmId: string): Promise<string[]> => {
   const { controlSocket, qmpSocket } = (await readRecord(vmId))!.generation!;
   return [controlSocket, qmpSocket];
 };
+
+/** Kills the one or the other once both are there. */
+async function duringUpdate(world: World, choose: (serving: number, next: number) => number): Promise<Wound> {
+  return await wounded(world, async ({ vmId, pid, spec }) => {
+    const wanted = grown(world, spec);
+    const { outcome } = startLauncher({ does: "update", vmId, spec: wanted });
+    const next = eventually(async () => (await qemus(world, vmId)).find((one) => one.pid !== pid));
+    const vm = await Promise.race([next, outcome.then(() => undefined)]);
+    await sleep(moment(world, 1500));
+    if (vm) await killNow(world, choose(pid, vm.pid));
+    await outcome;
+    return { spec: wanted };
+  });
+}
 
 export const qemuFaults: Fault[] = [
   {
@@ -60,17 +74,15 @@ export const qemuFaults: Fault[] = [
     waysOn: ["again", "destroy"],
   },
   {
-    name: "QEMU killed during a relaunch",
-    inflict: (world) =>
-      wounded(world, async ({ vmId, pid, spec }) => {
-        const { outcome } = startLauncher({ does: "update", vmId, spec: grown(world, spec) });
-        const next = eventually(async () => (await qemus(world, vmId)).find((one) => one.pid !== pid));
-        const vm = await Promise.race([next, outcome.then(() => undefined)]);
-        await sleep(moment(world, 1500));
-        if (vm) await killNow(world, vm.pid);
-        await outcome;
-      }),
-    then: ["creating", "running", "exited killed"],
+    name: "the QEMU that boots beside killed",
+    inflict: (world) => duringUpdate(world, (_, next) => next),
+    then: ["running", "exited killed"],
+    waysOn: everyWay,
+  },
+  {
+    name: "the QEMU that serves killed while the next one boots beside",
+    inflict: (world) => duringUpdate(world, (serving) => serving),
+    then: ["running"],
     waysOn: everyWay,
   },
   {
