@@ -52,8 +52,7 @@ async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | unde
   });
   if (!isUp(status) || generation === undefined) return await anew(status.status);
   if (phase !== "ready") return await anew("its stop was interrupted, and QEMU runs");
-  if (status.interrupted)
-    return { what: "an update of it was interrupted", mend: "inPlace", console: "" };
+  if (status.interrupted) return { what: "an update of it was interrupted", mend: "inPlace", console: "" };
   const socket = await missingSocket(generation);
   if (socket !== undefined) return { what: `QEMU's socket ${socket} was removed`, mend: "anew", console: "" };
   const forward = await missingForward(record, generation);
