@@ -13,6 +13,8 @@ const common = {
 
 /** @type {import("jest").Config} */
 export default {
+  // Tests of VMs mostly wait. Jest's own choice, one worker less than processors, leaves half of a small machine idle.
+  maxWorkers: "100%",
   projects: [
     {
       ...common,

@@ -188,7 +188,7 @@ test("a guest that gets no time at all", async () =>
   expect(await failureOf({ enableKvm: false, readyTimeoutSeconds: 0.05 })).toMatchObject({
     code: "Timeout",
     message: expect.stringMatching(
-      /: reached process(, monitor)?; not reached (monitor, )?console, ready line, HTTP$/,
+      /: reached (nothing|process(, monitor)?); not reached ((process, )?monitor, )?console, ready line, HTTP$/,
     ) as string,
     hint: expect.stringContaining("readyTimeoutSeconds") as string,
   }));
