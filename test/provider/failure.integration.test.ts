@@ -67,7 +67,7 @@ test("a port that is taken between check and create", async () => {
   try {
     const message = await messageOf({ ...(await checkedInputs(plugin)), apiPort });
     expect(message).toMatch(
-      new RegExp(`^PortInUse: port ${apiPort} .* by pid ${process.pid} .*\n.*apiPort: 0`),
+      new RegExp(`^PortInUse: port ${apiPort} .* by pid ${process.pid} .*\n.*another apiPort, where 0 takes`),
     );
   } finally {
     server.close();
