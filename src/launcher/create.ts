@@ -9,12 +9,19 @@ import { unclaimed } from "./claim.js";
 import { destroyVm } from "./destroy.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { prepare, type Preparation } from "./prepare.js";
-import { findVmProcess } from "./process.js";
-import { listRecords, readRecord, removeRecord, writeRecord, type Owner, type VmRecord } from "./record.js";
+import {
+  listRecords,
+  processOf,
+  readRecord,
+  removeRecord,
+  writeRecord,
+  type Owner,
+  type VmRecord,
+} from "./record.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./shutdown.js";
 import { statusOfRecord, type VmStatus } from "./status.js";
-import { generationFiles, removeVmDir } from "./vm-folder.js";
+import { removeVmDir } from "./vm-folder.js";
 
 export interface CreateOptions extends BootOptions {
   /** What a person calls it; by default the RVF's name. */
@@ -97,12 +104,7 @@ async function confirmed(ready: VmRecord, { confirm, signal }: CreateOptions): P
 async function removeUnlessRunning(vmId: string): Promise<void> {
   const record = await readRecord(vmId);
   if (record === undefined) await removeVmDir(vmId);
-  else {
-    const { generation } = record;
-    const runs =
-      generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
-    if (!runs) await removeRecord(record);
-  }
+  else if (!(await processOf(vmId, record.generation))) await removeRecord(record);
 }
 
 /** Removes what launches of this owner left when they died: unclaimed VMs that are not ready, and on which nobody works. */

@@ -6,10 +6,9 @@ import { probeHealth } from "../client/index.js";
 import { hostForwards } from "../qmp/index.js";
 import { tailLines } from "./console.js";
 import { connectMonitor } from "./monitor.js";
-import { cpuSeconds, findVmProcess, type VmProcess } from "./process.js";
-import { readRecord, type Generation, type VmRecord } from "./record.js";
+import { cpuSeconds, type VmProcess } from "./process.js";
+import { processOf, readRecord, type Generation, type VmRecord } from "./record.js";
 import { isUp, statusOfRecord, type VmStatus } from "./status.js";
-import { generationFiles } from "./vm-folder.js";
 
 /** What keeps a VM from being what its record says. */
 export interface Drift {
@@ -58,7 +57,7 @@ async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | unde
   const forward = await missingForward(record, generation);
   if (forward !== undefined)
     return { what: `its forward from ${forward} was removed`, mend: "inPlace", console: "" };
-  const vm = await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile);
+  const vm = await processOf(vmId, generation);
   const hang = vm && (await hangOf(vm, status.url));
   return hang === undefined ? undefined : { ...(await anew(hang)), hangs: true };
 }

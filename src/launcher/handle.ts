@@ -6,9 +6,9 @@ import { createVm, type CreateOptions } from "./create.js";
 import { destroyVm, type DestroyReport } from "./destroy.js";
 import { vmLockHolder, withVmLock } from "./lock.js";
 import { apiUrl } from "./ports.js";
-import { findVmProcess, type VmProcess } from "./process.js";
+import type { VmProcess } from "./process.js";
 import { waitReady } from "./ready.js";
-import { findRecord, readRecord, type Generation, type VmRecord } from "./record.js";
+import { findRecord, processOf, readRecord, type Generation, type VmRecord } from "./record.js";
 import { generationFiles } from "./vm-folder.js";
 import { shutdownVm, type ShutdownReport } from "./shutdown.js";
 import type { VmSpecInput } from "./spec.js";
@@ -94,8 +94,7 @@ async function statusOfRemoved(record: VmRecord): Promise<VmStatus> {
 /** The VM's process and what it runs as. Throws VmNotRunning or VmBusy. */
 async function running(record: VmRecord): Promise<{ vm: VmProcess; url: string; generation: Generation }> {
   const { vmId, spec, generation } = record;
-  const vm =
-    generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
+  const vm = await processOf(vmId, generation);
   // Its ports are known with its process; before, those of a former generation may stand there.
   if (generation?.pid === undefined || vm === undefined) throw await notRunning(record);
   return { vm, generation, url: apiUrl(generation.boundApiPort ?? 0, spec.bindAddress) };

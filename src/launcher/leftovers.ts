@@ -4,8 +4,16 @@ import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
 import { settle } from "./handover.js";
-import { findVmProcess, processNaming, vmProcessesBelow } from "./process.js";
-import { generationsOf, readRecord, removeRecord, Worthless, type Owner, type VmRecord } from "./record.js";
+import { processNaming, vmProcessesBelow } from "./process.js";
+import {
+  generationsOf,
+  processOf,
+  readRecord,
+  removeRecord,
+  Worthless,
+  type Owner,
+  type VmRecord,
+} from "./record.js";
 import { generationFiles, isVmId, removedPrefix, removeVmDir, vmDir } from "./vm-folder.js";
 import { statusOfRecord } from "./status.js";
 
@@ -41,10 +49,8 @@ export async function leftOfVm(
 
 async function withRecord(record: VmRecord, all: boolean): Promise<Finding | undefined> {
   const { vmId, phase, next, former, owner } = record;
-  const traces = generationsOf(record).map((one) =>
-    findVmProcess(one, generationFiles(vmId, one.number).pidFile),
-  );
-  const runs = (await Promise.all(traces)).some((vm) => vm !== undefined);
+  const processes = await Promise.all(generationsOf(record).map((one) => processOf(vmId, one)));
+  const runs = processes.some((vm) => vm !== undefined);
   const found = (what: string): Leftover => ({ vmId, path: vmDir(vmId), what });
   if (runs) {
     const beside = next ?? former;

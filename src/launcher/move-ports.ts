@@ -2,9 +2,7 @@
 import type { Progress } from "./attempt.js";
 import { changePorts } from "./forwards.js";
 import { connectMonitor } from "./monitor.js";
-import { findVmProcess } from "./process.js";
-import type { Generation, StartedVm } from "./record.js";
-import { generationFiles } from "./vm-folder.js";
+import { processOf, type Generation, type StartedVm } from "./record.js";
 
 export interface PortMove extends Pick<Progress, "onProgress"> {
   /** Says by what its generation is to be reached; where its spec leaves the choice (0), by the ports that this had. */
@@ -27,8 +25,7 @@ export async function movePorts({ record, beside, writeDown, onProgress }: PortM
   };
   await using monitor = await connectMonitor(generation, {});
   // One that is gone has no ports.
-  const runs =
-    beside && (await findVmProcess(beside, generationFiles(vmId, beside.number).pidFile)) !== undefined;
+  const runs = beside !== undefined && (await processOf(vmId, beside)) !== undefined;
   await using other = runs ? await connectMonitor(beside, {}) : undefined;
   const start = performance.now();
   const isChanged = await changePorts(

@@ -6,8 +6,9 @@ import { z } from "zod";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
 import { accelerators } from "./cpu.js";
+import { findVmProcess, type VmProcess } from "./process.js";
 import type { VmSpec } from "./spec.js";
-import { cannotWrite, isVmId, makeVmDir, removal, removeVmDir, vmDir } from "./vm-folder.js";
+import { cannotWrite, generationFiles, isVmId, makeVmDir, removal, removeVmDir, vmDir } from "./vm-folder.js";
 
 /** Which Pulumi resource a VM belongs to; the command's VMs have none. */
 const ownerSchema = z.object({ project: z.string(), stack: z.string(), resource: z.string() });
@@ -94,6 +95,13 @@ export type StartedVm = VmRecord & { generation: Generation };
 /** Every run of QEMU that may be there. */
 export const generationsOf = ({ generation, next, former }: VmRecord): Generation[] =>
   [generation, next, former].filter((one) => one !== undefined);
+
+/** The QEMU of that run, if it is there. */
+export const processOf = async (
+  vmId: string,
+  generation: Generation | undefined,
+): Promise<VmProcess | undefined> =>
+  generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
 
 const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
 

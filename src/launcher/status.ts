@@ -6,8 +6,8 @@ import { readEnding } from "./ending.js";
 import { vmLockHolder } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { apiUrl } from "./ports.js";
-import { findVmProcess, hostBootId, isStopped, type VmProcess } from "./process.js";
-import { readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
+import { hostBootId, isStopped, type VmProcess } from "./process.js";
+import { processOf, readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
 import { generationFiles } from "./vm-folder.js";
 import type { VmSpec } from "./spec.js";
 
@@ -56,7 +56,7 @@ export async function statusOf(vmId: string): Promise<VmStatus | undefined> {
 export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
   const { vmId, generation } = record;
   const files = generationFiles(vmId, generation?.number ?? 0);
-  const vm = generation && (await findVmProcess(generation, files.pidFile));
+  const vm = await processOf(vmId, generation);
   return {
     vmId,
     name: record.name,
