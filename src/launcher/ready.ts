@@ -30,15 +30,23 @@ export interface ReadyWatch {
 export async function waitReady(watch: ReadyWatch): Promise<void> {
   const { timeoutMs, since = performance.now() } = watch;
   const left = Math.max(0, since + timeoutMs - performance.now());
-  await race(watch.signal, [
-    (signal) => guestsWord(watch, signal).then(() => httpAnswer(watch, 20, signal)),
-    (signal) => httpAnswer(watch, 250, signal),
+  let lastProbe = "none was answered yet";
+  const httpAnswer = async (pauseMs: number, signal: AbortSignal): Promise<"ready"> => {
+    for (;;) {
+      const { answers, detail } = await probeHealth(watch.url, { timeoutMs: 1000, signal });
+      if (answers) return "ready";
+      lastProbe = detail;
+      await sleep(pauseMs, undefined, { signal });
+    }
+  };
+  // The deadline ends the race before its story is gathered, which takes time in which a guest may still come up.
+  const outcome = await race<"ready" | "late">(watch.signal, [
+    (signal) => guestsWord(watch, signal).then(() => httpAnswer(20, signal)),
+    (signal) => httpAnswer(250, signal),
     (signal) => end(watch, signal),
-    (signal) =>
-      sleep(left, undefined, { signal }).then(async () => {
-        throw await timeoutError(watch);
-      }),
+    (signal) => sleep(left, "late" as const, { signal }),
   ]);
+  if (outcome === "late") throw await timeoutError(watch, lastProbe);
 }
 
 /** The first of several waits to end; the others are then stopped. A cancelled one throws Cancelled. */
@@ -71,9 +79,9 @@ async function guestsWord(watch: ReadyWatch, signal: AbortSignal): Promise<void>
 }
 
 /** Throws once QEMU is gone, however far its guest had come. */
-async function end(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
+async function end(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
   for await (const _ of changesIn(watch.files.dir, signal)) if (!isAlive(watch.vm)) throw await death(watch);
-  signal.throwIfAborted();
+  throw signal.reason;
 }
 
 /** What the guest has written on its own channel so far. */
@@ -91,12 +99,6 @@ async function gaveUp({ files }: ReadyWatch, reason: string): Promise<MicroVmErr
   return new MicroVmError("QemuExited", `the guest gave up: ${reason}`, {
     evidence: await evidenceOf(files),
   });
-}
-
-async function httpAnswer({ url }: ReadyWatch, pauseMs: number, signal: AbortSignal): Promise<void> {
-  while (!(await probeHealth(url, { timeoutMs: 1000, signal })).answers) {
-    await sleep(pauseMs, undefined, { signal });
-  }
 }
 
 async function death(watch: ReadyWatch): Promise<MicroVmError> {
@@ -122,14 +124,13 @@ export function levelsReached(reached: readonly (typeof levels)[number][]): stri
   return `reached ${reached.join(", ") || "nothing"}; not reached ${others.join(", ")}`;
 }
 
-async function timeoutError(watch: ReadyWatch): Promise<MicroVmError> {
+async function timeoutError(watch: ReadyWatch, lastProbe: string): Promise<MicroVmError> {
   const { files, url, timeoutMs } = watch;
   const console = (await hasContent(files.console)) ? (["console"] as const) : [];
   const readyLine = (await guestWords(watch)).ready ? (["ready line"] as const) : [];
   const reached = levelsReached(["process", "monitor", ...console, ...readyLine]);
-  const { detail } = await probeHealth(url);
   return new MicroVmError("Timeout", `${url} did not answer within ${timeoutMs / 1000} s: ${reached}`, {
-    evidence: `the last HTTP request: ${detail}\n${await evidenceOf(files)}`,
+    evidence: `the last HTTP request: ${lastProbe}\n${await evidenceOf(files)}`,
     hint: "Raise readyTimeoutSeconds on a slow host; otherwise the console above shows where the guest stopped.",
   });
 }
