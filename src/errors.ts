@@ -31,7 +31,8 @@ export const errorCodes = {
   VmNotRunning: "The VM is recorded, but its process is gone.",
   GuestHttp: "The guest's HTTP API refused a request or answered something else than expected.",
   Cancelled: "The operation was stopped on request.",
-  ApplianceBuild: "The bootable image could not be built.",
+  ApplianceBuild: "The bootable image could not be built or got.",
+  ApplianceMismatch: "A prebuilt bootable image is not the one whose SHA-256 was named.",
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -1,9 +1,8 @@
 /** `npm run appliance -- --out FILE`: one bootable image, kernel and init together; and the command to use it with. */
 import { statSync } from "node:fs";
-import { copyFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { kernelKinds, type Appliance, type KernelKind } from "../src/appliance/index.js";
+import { copyImage, kernelKinds, type Appliance, type KernelKind } from "../src/appliance/index.js";
 import { describeAppliance, makeAppliance } from "./setup/appliance.js";
 import type { Report } from "./setup/command.js";
 import { ensurePackage } from "./setup/package.js";
@@ -33,22 +32,12 @@ function writableFile(value: string): string {
   return file;
 }
 
-async function copyWhole(from: string, to: string): Promise<void> {
-  const partial = `${to}.${process.pid}.partial`;
-  try {
-    await copyFile(from, partial);
-    await rename(partial, to);
-  } finally {
-    await rm(partial, { force: true });
-  }
-}
-
 await main(async () => {
   let image: Appliance | undefined;
   const run = async (report: Report) => {
     const made = await makeAppliance(report, kernel);
     image = made;
-    await copyWhole(made.path, out);
+    await copyImage(made, out);
     return describeAppliance(made);
   };
   const compile = async (report: Report) => (await ensurePackage(report)).summary;

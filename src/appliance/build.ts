@@ -1,10 +1,9 @@
 /** Builds the appliance: one file of kernel and initramfs, made once for each kernel and guest source. */
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { z } from "zod";
-import { cacheDir as defaultCacheDir } from "../paths.js";
+import { applianceFolder, entrySchema, imagePath, readEntry, type Appliance, type Entry } from "./cache.js";
 import { MODULE_ORDER } from "./contract.js";
 import { cpio, type CpioEntry } from "./cpio.js";
 import { joinImage } from "./image.js";
@@ -18,23 +17,17 @@ const BUILDER_VERSION = 2;
 
 export interface BuildApplianceOptions {
   /** @default the product's cache folder */
-  cacheDir?: string;
+  cacheDir?: string | undefined;
   /** @default "micro" */
   kernel?: KernelKind | undefined;
   /** The cargo to compile with. @default "cargo" from PATH */
-  cargo?: string;
-  signal?: AbortSignal;
+  cargo?: string | undefined;
+  signal?: AbortSignal | undefined;
   /** Gets one line for each thing that takes time. */
-  onProgress?: (text: string) => void;
+  onProgress?: ((text: string) => void) | undefined;
 }
 
-export interface Appliance {
-  /** The image; lies in the cache under its own SHA-256 and never changes. */
-  path: string;
-  sha256: string;
-  bytes: number;
-  /** The kernel's own version, as `uname -r` tells it. */
-  kernelVersion: string;
+export interface BuiltAppliance extends Appliance {
   /** True when nothing had to be built. */
   cached: boolean;
 }
@@ -44,22 +37,18 @@ const find: Record<KernelKind, (signal?: AbortSignal) => Promise<KernelSource>> 
   debian: findPackagedKernel,
 };
 
-const entrySchema = z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), kernelVersion: z.string() });
-
 /**
  * Builds the image, or finds it in the cache. Several processes may do so at once.
  * @throws MicroVmError `ApplianceBuild` when the kernel or a compiler cannot be had, `Cancelled` on the signal.
  */
-export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<Appliance> {
-  const { cacheDir = defaultCacheDir(), kernel: kind = "micro", cargo, signal, onProgress } = options;
-  const dir = join(cacheDir, "appliance");
-  await mkdir(dir, { recursive: true });
+export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<BuiltAppliance> {
+  const { kernel: kind = "micro", cargo, signal, onProgress } = options;
+  const dir = await applianceFolder(options.cacheDir);
   const [source, guest] = await Promise.all([find[kind](signal), guestSourceHash()]);
   const key = sha256(JSON.stringify([BUILDER_VERSION, kind, source.key, guest]));
   const entryPath = join(dir, `${key}.json`);
-  const imagePath = (hash: string): string => join(dir, `${hash}.img`);
-  const cached = await readCached(entryPath, imagePath);
-  if (cached) return cached;
+  const cached = await readEntry(dir, entryPath, entrySchema);
+  if (cached) return { ...cached, cached: true };
 
   onProgress?.(source.title);
   const [kernel, init] = await sideBySide(signal, (either) => [
@@ -67,28 +56,12 @@ export async function buildAppliance(options: BuildApplianceOptions = {}): Promi
     buildInit({ cacheDir: dir, cargo, signal: either, onProgress }).then((path) => readFile(path)),
   ]);
   const image = joinImage(kernel.image, initramfs(init, kernel.modules));
-  const hash = sha256(image);
-  const kernelVersion = kernel.version;
+  const entry: Entry = { sha256: sha256(image), kernelVersion: kernel.version };
   // The image first: an entry must never name an image that is not there.
-  await writeFileAtomic(imagePath(hash), image);
-  await writeFileAtomic(entryPath, JSON.stringify({ sha256: hash, kernelVersion }));
-  return { path: imagePath(hash), sha256: hash, bytes: image.length, kernelVersion, cached: false };
-}
-
-/** Undefined when there is nothing intact to be had. */
-async function readCached(
-  entryPath: string,
-  imagePath: (hash: string) => string,
-): Promise<Appliance | undefined> {
-  try {
-    const entry = entrySchema.parse(JSON.parse(await readFile(entryPath, "utf8")));
-    const path = imagePath(entry.sha256);
-    const image = await readFile(path);
-    if (sha256(image) !== entry.sha256) return undefined;
-    return { ...entry, path, bytes: image.length, cached: true };
-  } catch {
-    return undefined;
-  }
+  const path = imagePath(dir, entry.sha256);
+  await writeFileAtomic(path, image);
+  await writeFileAtomic(entryPath, JSON.stringify(entry));
+  return { ...entry, path, bytes: image.length, cached: false };
 }
 
 /** Both results, or the first error, once the other task has been told to stop and has stopped. */

@@ -1,4 +1,4 @@
-/** Joins a kernel and an initramfs into the one file that an RVF carries. */
+/** The one file that an RVF carries: a kernel with an initramfs behind it. */
 import { MicroVmError } from "../errors.js";
 
 /** Linux x86 boot protocol: the setup header's magic, its place, and the first version with `syssize` of 32 bits. */
@@ -28,6 +28,16 @@ export function joinImage(kernel: Buffer, initramfs: Buffer): Buffer {
   }
   const padding = Buffer.alloc(-signature.length & (CERTIFICATE_ALIGNMENT - 1));
   return Buffer.concat([kernel, padding, initramfs]);
+}
+
+/**
+ * The kernel's own version, as `uname -r` tells it.
+ * @throws MicroVmError `ApplianceBuild` when the image does not begin with a whole bzImage.
+ */
+export function kernelVersionOf(image: Buffer): string {
+  const end = kernelEnd(image);
+  const at = 0x200 + image.readUInt16LE(0x20e);
+  return image.toString("latin1", at, Math.min(at + 128, end)).split(/[ \0]/, 1)[0]!;
 }
 
 function kernelEnd(kernel: Buffer): number {

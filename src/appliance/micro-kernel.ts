@@ -21,7 +21,7 @@ const BUILDER_VERSION = 1;
 const OWN = fileURLToPath(new URL("../../guest/kernel", import.meta.url));
 const own = (name: string): string => join(OWN, name);
 
-const HINT = "The packaged kernel needs no compiler: npm run appliance -- --kernel debian.";
+const HINT = "The packaged kernel needs no C compiler: microvm appliance --kernel debian.";
 
 /** Linux writes into itself when, by whom and where it was built; these make that the same everywhere. */
 const anonymous = {
@@ -43,7 +43,7 @@ export async function findMicroKernel(signal?: AbortSignal): Promise<KernelSourc
     throw new MicroVmError("ApplianceBuild", `The micro kernel ${what}.`, { hint });
   }
   const source = await findLinuxSource(own("source.json"), signal);
-  const made = [BUILDER_VERSION, source, await ownHash(), await toolVersions(signal)];
+  const made = [BUILDER_VERSION, source, await kernelSourceHash(), await toolVersions(signal)];
   const key = createHash("sha256").update(JSON.stringify(made)).digest("hex");
   return {
     title: `micro kernel of ${source.name} ${source.version} (SHA-256 ${source.sha256})`,
@@ -52,10 +52,18 @@ export async function findMicroKernel(signal?: AbortSignal): Promise<KernelSourc
   };
 }
 
-/** The configuration and the patches. */
-async function ownHash(): Promise<string> {
+/**
+ * SHA-256 over the configuration and the patches.
+ * @throws MicroVmError `ApplianceBuild` when the package came without them.
+ */
+export async function kernelSourceHash(): Promise<string> {
   const hash = createHash("sha256");
-  for (const name of (await readdir(OWN)).sort()) hash.update(`${name}\0`).update(await readFile(own(name)));
+  try {
+    for (const name of (await readdir(OWN)).sort())
+      hash.update(`${name}\0`).update(await readFile(own(name)));
+  } catch (cause) {
+    throw new MicroVmError("ApplianceBuild", `The kernel's configuration is not at ${OWN}.`, { cause });
+  }
   return hash.digest("hex");
 }
 

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
-import { dryRun } from "../launcher/index.js";
+import { dryRun, type DryRun } from "../launcher/index.js";
+import { inFlags } from "./flags.js";
+import { interruptible } from "./interrupt.js";
 import { fields, print, type JsonOption } from "./output.js";
+import { showSteps } from "./progress.js";
 import { addSpecOptions, specFrom, type SpecOptions } from "./spec-options.js";
 
 /** `microvm dry-run FILE`: the command line a launch would use. */
@@ -10,7 +13,7 @@ export function addDryRun(program: Command): void {
     .argument("<file>", "the RVF file")
     .option("--json", "print JSON")
     .action(async (file: string, options: SpecOptions & JsonOption) =>
-      print(await dryRun(specFrom(file, options)), options, (plan) =>
+      print(await interruptible((signal) => plan(file, options, signal)), options, (plan) =>
         [
           plan.argv.map(quote).join(" "),
           "",
@@ -28,6 +31,12 @@ export function addDryRun(program: Command): void {
         ].join("\n"),
       ),
     );
+}
+
+/** An appliance that is not there takes time to build. */
+async function plan(file: string, options: SpecOptions, signal: AbortSignal): Promise<DryRun> {
+  using steps = showSteps();
+  return await dryRun(specFrom(file, options), { signal, onProgress: (text) => steps.tell(inFlags(text)) });
 }
 
 /** For a POSIX shell, so that the line can be copied. */

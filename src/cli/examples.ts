@@ -6,6 +6,7 @@ const examples: Record<string, string[]> = {
   run: [
     "microvm run db.rvf                      # until Ctrl-C",
     "microvm run -d --name shop -p 0 db.rvf  # in the background, on a free port",
+    "microvm run --appliance vectors.rvf     # a store without a kernel",
     "url=$(microvm run -d --json db.rvf | jq -r .url)",
   ],
   ls: ["microvm ls", "microvm ls --json | jq -r '.[] | select(.state == \"exited\") | .vmId'"],
@@ -29,6 +30,11 @@ const examples: Record<string, string[]> = {
   embed: ["microvm embed vectors.rvf --image appliance.img -o db.rvf"],
   sign: ["microvm sign db.rvf --key release.key -o signed.rvf"],
   adopt: ["microvm adopt db-1f3a5b7c --stack-file stack.json --name db -o adopted.json"],
+  appliance: [
+    "microvm appliance                       # the one that --appliance boots, built if need be",
+    "microvm appliance --from appliance.img --sha256 HASH",
+    "microvm appliance --out appliance.img",
+  ],
   keygen: ["microvm keygen -o release  # release.key and release.pub"],
 };
 

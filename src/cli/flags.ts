@@ -1,8 +1,8 @@
 /** The launcher speaks of its inputs, which the command's user knows as options. */
 import type { VmSpec } from "../launcher/index.js";
 
-/** But for two: `enableKvm` says the contrary of its option, and `verification` is a word of every day. */
-const flags: Record<Exclude<keyof VmSpec, "enableKvm" | "verification">, string> = {
+/** But for three: `enableKvm` says the contrary of its option, and `verification` and `kernel` are words of every day. */
+const flags: Record<Exclude<keyof VmSpec, "enableKvm" | "verification" | "kernel">, string> = {
   rvfPath: "FILE",
   memoryMb: "--memory",
   vcpus: "--vcpus",
@@ -27,4 +27,6 @@ const inputs = new RegExp(`(?<![\\w./-])(${Object.keys(flags).join("|")})(\\.\\d
 
 /** The text with each input called by its option. */
 export const inFlags = (text: string): string =>
-  text.replace(inputs, (_, input: keyof typeof flags) => flags[input]);
+  text
+    .replaceAll('kernel: "appliance"', "--appliance")
+    .replace(inputs, (_, input: keyof typeof flags) => flags[input]);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { MicroVmError } from "../errors.js";
 import { addAdopt } from "./adopt.js";
+import { addAppliance } from "./appliance.js";
 import { addCheck } from "./check.js";
 import { addDryRun } from "./dry-run.js";
 import { addEmbed } from "./embed.js";
@@ -49,6 +50,7 @@ export async function microvm(args: string[]): Promise<number> {
     addEmbed,
     addSign,
     addKeygen,
+    addAppliance,
     addAdopt,
   ])
     add(program);

@@ -11,6 +11,7 @@ export interface SpecOptions extends TrustOptions {
   bind?: string;
   kvm: boolean;
   qemu?: string;
+  appliance?: boolean;
   kernel?: string;
   initramfs?: string;
   readyTimeout?: number;
@@ -36,6 +37,7 @@ export function addSpecOptions(command: Command): Command {
     .option("--bind <address>", "address of this host that the ports are open on (default: 127.0.0.1)")
     .option("--no-kvm", "do not try KVM")
     .option("--qemu <binary>", "the QEMU binary")
+    .option("--appliance", "boot the appliance, not a kernel of the RVF; built first where there is none")
     .option("--kernel <file>", "a kernel instead of the RVF's own")
     .option("--initramfs <file>", "an initramfs instead of the one behind the kernel")
     .option("--ready-timeout <seconds>", "how long the guest may take to answer (default: 60)", wholeNumber)
@@ -67,6 +69,7 @@ export function specFrom(file: string, options: SpecOptions): VmSpecInput {
     bindAddress: options.bind,
     enableKvm: options.kvm,
     qemuBinary: options.qemu,
+    kernel: options.appliance ? "appliance" : undefined,
     kernelPath: options.kernel,
     initramfsPath: options.initramfs,
     readyTimeoutSeconds: options.readyTimeout,

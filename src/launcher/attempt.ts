@@ -10,6 +10,7 @@ import { planQemu } from "./plan.js";
 import { apiUrl, assertPortFree, isPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
 import { hostBootId, waitGone } from "./process.js";
+import type { Progress } from "./progress.js";
 import { race, waitReady } from "./ready.js";
 import { removeStale, writeRecord, type Generation, type VmRecord } from "./record.js";
 import { hang, silence, type Lifeless } from "./sign-of-life.js";
@@ -17,12 +18,6 @@ import { spawnQemu, startFailure } from "./spawn.js";
 import type { VmSpec } from "./spec.js";
 import { hostTscKhz } from "./tsc.js";
 import { generationFiles, removal, socketPaths, type SocketPaths } from "./vm-folder.js";
-
-export interface Progress {
-  /** Called with one short line for each step; for news, too, which are worth knowing when the step is over. */
-  onProgress?: ((text: string, weight?: "news") => void) | undefined;
-  signal?: AbortSignal | undefined;
-}
 
 export interface BootOptions extends Progress {
   /** Host ports to take again where the spec leaves the choice (0) and the record knows of no former generation. */

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError } from "../errors.js";
 import { bootsDir } from "../paths.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { drop, hold, holderOf } from "./holder.js";
 import { assertHostCanHold, freeMemoryMb, memoryNotFree, memoryTakenMb } from "./host-memory.js";
 import { isStopped, type ProcessIdentity } from "./process.js";

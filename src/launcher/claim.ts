@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { withVmLock } from "./lock.js";
 import { listRecords, readRecord, writeRecord, type Owner, type VmRecord } from "./record.js";
 

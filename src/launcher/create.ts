@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { basename, extname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
-import type { BootOptions, Progress } from "./attempt.js";
+import type { BootOptions } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { boot } from "./boot.js";
 import { unclaimed } from "./claim.js";
 import { destroyVm } from "./destroy.js";
@@ -83,7 +84,7 @@ export async function launchNew(
 
 /** Checks everything, and says what a user should know. */
 export async function prepared(spec: VmSpec, { onProgress, signal }: Progress): Promise<Preparation> {
-  const preparation = await prepare(spec);
+  const preparation = await prepare(spec, { onProgress, signal });
   for (const warning of preparation.warnings) onProgress?.(`warning: ${warning}`, "news");
   signal?.throwIfAborted();
   return preparation;

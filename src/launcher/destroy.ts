@@ -1,6 +1,6 @@
 /** Powers a VM down and removes every trace of it, whatever state it is in. */
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { removeUnrecorded } from "./leftovers.js";
 import { withVmLock } from "./lock.js";
 import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record.js";

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DRAIN_LINE } from "../appliance/contract.js";
 import { guestConnections, type GuestConnection } from "../qmp/index.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { tellGuest } from "./guest-control.js";
 import { connectMonitor } from "./monitor.js";
 import type { StartedVm } from "./record.js";

@@ -1,4 +1,5 @@
 /** What a launch would run, without running it. The files it names stay valid: they lie in the cache. */
+import type { Progress } from "./progress.js";
 import type { Accelerator } from "./cpu.js";
 import { planQemu } from "./plan.js";
 import { prepare } from "./prepare.js";
@@ -22,9 +23,9 @@ export interface DryRun {
   warnings: string[];
 }
 
-export async function dryRun(config: VmSpecInput): Promise<DryRun> {
+export async function dryRun(config: VmSpecInput, progress: Progress = {}): Promise<DryRun> {
   const spec = parseSpec(config);
-  const { kernel, qemu, accelerators, warnings } = await prepare(spec);
+  const { kernel, qemu, accelerators, warnings } = await prepare(spec, progress);
   const { accelerator } = accelerators[0]!;
   const vmId = "dry-run";
   const { argv, cmdline } = planQemu({

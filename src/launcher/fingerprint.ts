@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { z } from "zod";
+import { applianceFingerprint } from "../appliance/index.js";
 import { MicroVmError } from "../errors.js";
 import { fingerprintRvf } from "../rvf/index.js";
 import { formerFingerprint } from "./former-fingerprint.js";
@@ -10,9 +11,10 @@ import type { VmRecord } from "./record.js";
 import { memory } from "./remembered.js";
 import type { FilePaths } from "./spec.js";
 
-/** The name of each file's fingerprint, by the input that names the file. */
+/** The name of each file's fingerprint, by the input that names the file; of a kernel there is one. */
 export const fingerprintNames = {
   rvfPath: "rvfFingerprint",
+  kernel: "kernelFingerprint",
   kernelPath: "kernelFingerprint",
   initramfsPath: "initramfsFingerprint",
 } as const satisfies Record<keyof FilePaths, string>;
@@ -22,13 +24,14 @@ export type Fingerprints = Partial<Record<(typeof fingerprintNames)[keyof FilePa
 
 /** Throws RvfNotFound, RvfInvalid or Io, naming the input. */
 export async function fingerprintsOf(paths: Partial<FilePaths>): Promise<Fingerprints> {
+  const { rvfPath, kernel, kernelPath, initramfsPath } = paths;
   const fingerprints: Fingerprints = {};
-  for (const property of ["rvfPath", "kernelPath", "initramfsPath"] as const) {
-    const path = paths[property];
-    if (path === undefined) continue;
-    fingerprints[fingerprintNames[property]] =
-      property === "rvfPath" ? await fingerprintRvf(path) : await fingerprintFile(path, property);
-  }
+  if (rvfPath !== undefined) fingerprints.rvfFingerprint = await fingerprintRvf(rvfPath);
+  if (kernel !== undefined) fingerprints.kernelFingerprint = await applianceFingerprint();
+  if (kernelPath !== undefined)
+    fingerprints.kernelFingerprint = await fingerprintFile(kernelPath, "kernelPath");
+  if (initramfsPath !== undefined)
+    fingerprints.initramfsFingerprint = await fingerprintFile(initramfsPath, "initramfsPath");
   return fingerprints;
 }
 

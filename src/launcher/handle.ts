@@ -1,7 +1,7 @@
 /** A VM as an object: what `launch` and `attach` give. Every call starts from the record and the live VM. */
 import { query, type Neighbour, type QueryOptions } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { createVm, type CreateOptions } from "./create.js";
 import { destroyVm, type DestroyReport } from "./destroy.js";
 import { vmLockHolder, withVmLock } from "./lock.js";

@@ -3,7 +3,7 @@
  * that dies leaves: `next` before the ports lead to it, `former` after that.
  */
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { boot } from "./boot.js";
 import { drain } from "./drain.js";
 import { readEnding } from "./ending.js";

@@ -29,7 +29,7 @@ export { fingerprintNames, fingerprintsOf, hasContent, type Fingerprints } from 
 export { previewVm, type PreviewOptions } from "./preview.js";
 export { isPortFree, overlap } from "./ports.js";
 export { checkInput, conflictsIn, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
-export type { Progress } from "./attempt.js";
+export type { Progress } from "./progress.js";
 export { describeShutdown, type ShutdownReport, type Rung } from "./shutdown.js";
 export {
   embedKernel,

@@ -1,5 +1,5 @@
 /** Leads a VM's host ports to the QEMU that is to have them. */
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { changePorts } from "./forwards.js";
 import { connectMonitor } from "./monitor.js";
 import { processOf, type Generation, type StartedVm } from "./record.js";

@@ -1,6 +1,6 @@
 /** Everything a launch needs that can be had without starting anything: kernel, QEMU, accelerators to try. */
 import { stat } from "node:fs/promises";
-import { DEFAULT_API_PORT } from "../appliance/contract.js";
+import { DEFAULT_API_PORT, type CurrentAppliance } from "../appliance/index.js";
 import { MicroVmError } from "../errors.js";
 import {
   extractImage,
@@ -13,7 +13,9 @@ import {
   type Kernel,
 } from "../rvf/index.js";
 import { acceleratorChoices, type AcceleratorChoice } from "./accelerator.js";
+import { applianceFor } from "./appliance.js";
 import { maxVcpusOf, type Arch } from "./arch.js";
+import type { Progress } from "./progress.js";
 import { kernelCmdline, portIn } from "./cmdline.js";
 import { exposuresOf } from "./exposure.js";
 import { assertHost } from "./host.js";
@@ -39,17 +41,22 @@ export interface Preparation {
 
 /** Checks everything, without writing anything: what a preview can know. Throws the error of what is missing or unfit. */
 export async function examine(spec: VmSpec): Promise<void> {
-  if (spec.kernelPath === undefined) {
-    await fitting(spec, factsOfRvf(spec, await about("rvfPath", readKernel(spec.rvfPath, spec))));
-  } else {
-    await about("rvfPath", inspectStore(spec.rvfPath));
-    await fitting(spec, factsOfFile(spec, (await about("kernelPath", inspectImage(spec.kernelPath))).image));
-  }
+  if (spec.kernel === undefined && spec.kernelPath === undefined)
+    return void (await fitting(
+      spec,
+      factsOfRvf(spec, await about("rvfPath", readKernel(spec.rvfPath, spec))),
+    ));
+  await about("rvfPath", inspectStore(spec.rvfPath));
+  const facts =
+    spec.kernelPath === undefined
+      ? factsOfAppliance(spec)
+      : factsOfFile(spec, (await about("kernelPath", inspectImage(spec.kernelPath))).image);
+  await fitting(spec, facts);
 }
 
-/** The same, and extracts the kernel into the cache. */
-export async function prepare(spec: VmSpec): Promise<Preparation> {
-  if (spec.kernelPath === undefined) {
+/** The same, and extracts the kernel into the cache; an appliance that is not there is built. */
+export async function prepare(spec: VmSpec, progress: Progress = {}): Promise<Preparation> {
+  if (spec.kernel === undefined && spec.kernelPath === undefined) {
     const { verification, trustedKeys } = spec;
     const { kernel, ...files } = await about(
       "rvfPath",
@@ -59,6 +66,13 @@ export async function prepare(spec: VmSpec): Promise<Preparation> {
   }
   // With a kernel of its own the RVF still has to be one: it becomes the guest's disk.
   await about("rvfPath", inspectStore(spec.rvfPath));
+  if (spec.kernelPath === undefined) {
+    // What is wrong besides is better known before the minutes that a build takes.
+    await fitting(spec, factsOfAppliance(spec));
+    const appliance = await about("kernel", applianceFor(progress));
+    const { file, ...files } = await about("kernel", extractImage(appliance.path));
+    return await preparation(spec, factsOfAppliance(spec, appliance), files, file.warnings);
+  }
   const { file, ...files } = await about("kernelPath", extractImage(spec.kernelPath));
   return await preparation(spec, factsOfFile(spec, file.image), files, file.warnings);
 }
@@ -124,10 +138,24 @@ function factsOfFile(spec: VmSpec, image: ImageReport): KernelFacts {
   };
 }
 
+function factsOfAppliance(spec: VmSpec, appliance?: Pick<CurrentAppliance, "from">): KernelFacts {
+  assertLenient(spec, "kernel");
+  const where =
+    appliance?.from === undefined ? "built on this host" : `from ${appliance.from}, by its SHA-256`;
+  return {
+    arch: "x86_64",
+    cmdline: "",
+    integrity: `the appliance, ${where}`,
+    requiresKvm: false,
+    guestApiPort: DEFAULT_API_PORT,
+  };
+}
+
 /** A file beside the RVF carries nothing to verify: booting it would belie what `verification` promises. */
-function assertLenient({ verification }: VmSpec, property: "kernelPath" | "initramfsPath"): void {
+function assertLenient({ verification }: VmSpec, property: "kernel" | "kernelPath" | "initramfsPath"): void {
   if (verification === "lenient") return;
-  const what = `verification is "${verification}", but a file named by ${property} carries nothing to verify`;
+  const which = property === "kernel" ? "the appliance" : `a file named by ${property}`;
+  const what = `verification is "${verification}", but ${which} carries nothing to verify`;
   const hint = "Embed it into the RVF by `microvm embed`, or leave verification out.";
   throw new MicroVmError("KernelUntrusted", what, { hint, property });
 }

@@ -21,7 +21,7 @@ export interface PreviewOptions {
 
 /** What the check of the files depends on. */
 const examined = [
-  ...["rvfPath", "kernelPath", "initramfsPath", "verification", "trustedKeys"],
+  ...["rvfPath", "kernel", "kernelPath", "initramfsPath", "verification", "trustedKeys"],
   ...["memoryMb", "qemuBinary", "enableKvm"],
 ] as (keyof VmSpec)[];
 

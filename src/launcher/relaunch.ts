@@ -1,6 +1,6 @@
 /** Stops a VM, and boots its next generation in its place. */
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { boot } from "./boot.js";
 import { readEnding } from "./ending.js";
 import { isBootedFromThem } from "./fingerprint.js";
@@ -63,7 +63,7 @@ async function rollBack(old: VmRecord, options: Progress): Promise<string> {
       ...old,
       generation: generation && { ...generation, number: number ?? generation.number },
     };
-    await boot(numbered, await prepare(spec), options);
+    await boot(numbered, await prepare(spec, options), options);
     return "The VM was booted again as it was before this update.";
   } catch (error) {
     return `The VM could not be booted again as it was before this update: ${(error as Error).message}.`;

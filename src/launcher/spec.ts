@@ -57,6 +57,8 @@ const vmSpecSchema = z.strictObject({
   extraArgs: z.array(extraArg).default([]),
   /** Whether `extraArgs` may hold what could undo the VM's isolation (extra-args.ts). */
   allowUnsafeArgs: z.boolean().default(false),
+  /** "appliance" boots the cache's appliance instead of a kernel of the RVF, which needs none; it is built first where there is none. */
+  kernel: z.literal("appliance").optional(),
   /** Kernel image to boot instead of the RVF's own, whose command line and port are then ignored too. */
   kernelPath: text.optional(),
   /** Initramfs instead of the one behind the kernel. */
@@ -80,8 +82,8 @@ const vmSpecSchema = z.strictObject({
 /** A complete spec: defaults filled in. */
 export type VmSpec = z.output<typeof vmSpecSchema>;
 
-/** The inputs that name files. */
-export type FilePaths = Pick<VmSpec, "rvfPath" | "kernelPath" | "initramfsPath">;
+/** The inputs that name files; `kernel` names one of the cache's. */
+export type FilePaths = Pick<VmSpec, "rvfPath" | "kernel" | "kernelPath" | "initramfsPath">;
 
 /** What a caller writes: everything but `rvfPath` may be left out. */
 export type VmSpecInput = z.input<typeof vmSpecSchema>;
@@ -112,8 +114,18 @@ export function conflictsIn({
   sshPort,
   extraArgs = [],
   allowUnsafeArgs,
+  kernel,
+  kernelPath,
 }: Partial<VmSpec>): MicroVmError[] {
   const conflicts: MicroVmError[] = [];
+  if (kernel !== undefined && kernelPath !== undefined) {
+    conflicts.push(
+      new MicroVmError("InvalidArgument", `kernel: it is the appliance, and kernelPath names another`, {
+        hint: "Leave one of them out.",
+        property: "kernel",
+      }),
+    );
+  }
   if (apiPort === sshPort && sshPort) {
     conflicts.push(
       new MicroVmError("InvalidArgument", `sshPort: ${sshPort} is apiPort already`, {

@@ -20,6 +20,7 @@ export const updateEffects: Readonly<Record<keyof VmSpec, UpdateEffect>> = {
   qemuBinary: "boot",
   extraArgs: "boot",
   allowUnsafeArgs: "none",
+  kernel: "boot",
   kernelPath: "boot",
   initramfsPath: "boot",
   verification: "boot",

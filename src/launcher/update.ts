@@ -1,6 +1,6 @@
 /** Makes a VM what its spec says now, with as little as that takes. */
 import { MicroVmError } from "../errors.js";
-import type { Progress } from "./attempt.js";
+import type { Progress } from "./progress.js";
 import { cancelledOr, checkedName, launchNew, prepared, type CreateOptions } from "./create.js";
 import { conditionOfRecord } from "./drift.js";
 import { exposuresOf } from "./exposure.js";

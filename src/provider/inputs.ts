@@ -20,7 +20,7 @@ export interface Inputs extends VmSpec, Fingerprints {
 }
 
 /** Each changes when the file does that it names. */
-export const fingerprintKeys = [...Object.values(fingerprintNames), "contentFingerprint"] as const;
+export const fingerprintKeys = [...new Set(Object.values(fingerprintNames)), "contentFingerprint"] as const;
 
 export type FingerprintInputs = Pick<Inputs, (typeof fingerprintKeys)[number]>;
 

@@ -33,6 +33,11 @@ export interface MicroVmArgs {
   extraArgs?: pulumi.Input<pulumi.Input<string>[] | undefined>;
   /** Whether `extraArgs` may undo the VM's isolation; what they undo is said at each launch. @default false */
   allowUnsafeArgs?: pulumi.Input<boolean | undefined>;
+  /**
+   * `"appliance"` boots the appliance of the cache instead of a kernel of the RVF, which needs none then. Where there is none yet it is
+   * built first, which takes minutes and needs compilers; `microvm appliance --from` spares them. Not together with `kernelPath`.
+   */
+  kernel?: pulumi.Input<"appliance" | undefined>;
   /** A kernel image to boot instead of the RVF's own, whose command line and port are then ignored too. */
   kernelPath?: pulumi.Input<string | undefined>;
   /** An initramfs instead of the one behind the kernel. */

@@ -21,7 +21,7 @@ test("help and version are no failure", async () => {
   expect(help).toMatchObject({ status: 0, stderr: "" });
   for (const name of [
     ..."run ls status logs query stop kill prune check dry-run".split(" "),
-    ..."inspect verify extract embed sign keygen adopt".split(" "),
+    ..."inspect verify extract embed sign keygen appliance adopt".split(" "),
   ])
     expect(help.stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
   expect(await run("--version")).toMatchObject({
@@ -39,7 +39,7 @@ test("help and version are no failure", async () => {
 test("every subcommand's help ends with examples, whose options it has", async () => {
   const help = await run("--help");
   const names = [...help.stdout.matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map((match) => match[1]!);
-  expect(names).toHaveLength(17);
+  expect(names).toHaveLength(18);
   for (const name of names) {
     const { stdout } = await run(name, "--help");
     const [options, examples] = stdout.split("\nExamples:\n") as [string, string];
@@ -50,7 +50,7 @@ test("every subcommand's help ends with examples, whose options it has", async (
     for (const [, option] of examples
       .split(/ [|#] .*$/m)
       .join("")
-      .matchAll(/ (--?[a-z-]+)/g))
+      .matchAll(/ (--?[a-z0-9-]+)/g))
       expect(options).toMatch(new RegExp(`^  .*${option!}\\b.*  `, "m"));
   }
 });
@@ -59,12 +59,13 @@ test("what the launcher calls by its inputs' names is told by its option", async
   const { stdout } = await run("run", "--help");
   for (const input of specKeys) {
     const option = inFlags(`Set ${input}.`).slice(4, -1);
-    if (["enableKvm", "verification"].includes(input)) expect(option).toBe(input);
+    if (["enableKvm", "verification", "kernel"].includes(input)) expect(option).toBe(input);
     else
       expect(stdout).toMatch(
         option === "FILE" ? /<file>/ : new RegExp(`^  .*${option} <|^  ${option}  `, "m"),
       );
   }
+  expect(inFlags('The kernel is none: kernel: "appliance".')).toBe("The kernel is none: --appliance.");
   expect(inFlags("extraArgs.0: -S")).toBe("--extra-args: -S");
   const others = "/memoryMb/vcpus --vcpus boundApiPort apiPorts --x-vcpus";
   expect(inFlags(others)).toBe(others);

@@ -1,12 +1,14 @@
 /** What `npm install pulumi-microvm` gives: in every kind of program, outside the repository. */
+import { createHash } from "node:crypto";
 import { chmod, copyFile, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { currentAppliance } from "../../src/appliance/index.js";
 import { providerText, typeToken } from "../../src/resources/constants.js";
 import type { VmStatus } from "../../src/launcher/index.js";
 import { leftOfVm } from "../../tools/leftovers.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
 import { asNobody, giveToNobody, isNobodys, testAsRoot } from "../support/nobody.js";
-import { sampleRvf } from "../support/rvf.js";
+import { appliancePath, sampleRvf } from "../support/rvf.js";
 import { privateState } from "../support/state.js";
 import { installPackage, type Installed } from "./installed.js";
 
@@ -23,11 +25,13 @@ test("it ships what a user needs, and every file that its manifest names", async
   const { files, dir } = installed;
   const wanted =
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|dist\/[\w/-]+(\.d\.ts|\.js))$/;
-  expect(files.filter((file) => !wanted.test(file))).toEqual(["dist/cjs/package.json"]);
-  expect(files).toEqual(expect.arrayContaining(["README.md", "LICENSE"]));
-  // Its build needs the guest's sources, which are in the repository alone.
-  const appliance = files.filter((file) => file.startsWith("dist/appliance/"));
-  expect(appliance).toEqual(["dist/appliance/contract.d.ts", "dist/appliance/contract.js"]);
+  const others = files.filter((file) => !wanted.test(file));
+  expect(others.filter((file) => !/^guest\/(init\/src\/\w+\.rs|kernel\/[\w-]+\.patch)$/.test(file))).toEqual([
+    "dist/cjs/package.json",
+    ...["guest/init/.cargo/config.toml", "guest/init/Cargo.lock", "guest/init/Cargo.toml"],
+    ...["guest/kernel/config", "guest/kernel/source.json"],
+  ]);
+  expect(files).toEqual(expect.arrayContaining(["README.md", "LICENSE", "guest/init/src/main.rs"]));
 
   const manifest = await readFile(join(dir, "node_modules/pulumi-microvm/package.json"), "utf8");
   const named = [...manifest.matchAll(/"\.\/(dist\/[^"]+)"/g)].map(([, file]) => file!);
@@ -116,6 +120,20 @@ test("the provider's entry has the functions that stand in users' states", async
 
 test("the command runs", async () => {
   expect(await installed.run("npx", ["--no-install", "microvm", "--help"])).toMatch(/^Usage: microvm /);
+});
+
+test("the command finds the appliance's sources, and knows a prebuilt one as theirs", async () => {
+  const from = appliancePath();
+  const sha256 = createHash("sha256")
+    .update(await readFile(from))
+    .digest("hex");
+  const taken = await installed.run("npx", [
+    ...["--no-install", "microvm", "appliance", "--from", from, "--sha256", sha256, "--json"],
+  ]);
+  const shown = await installed.run("npx", ["--no-install", "microvm", "appliance", "--json"]);
+  expect(JSON.parse(shown)).toEqual(JSON.parse(taken));
+  // What it is known by is the repository's sources: an installed package has all of them.
+  expect((await currentAppliance())?.sha256).toBe(sha256);
 });
 
 testAsRoot("an ordinary user runs VMs with rights on nothing but the own files", async () => {

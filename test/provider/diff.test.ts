@@ -14,6 +14,7 @@ test.each<[keyof Inputs, unknown]>([
   ["qemuBinary", "qemu"],
   ["extraArgs", ["-name", "db"]],
   ["allowUnsafeArgs", true],
+  ["kernel", "appliance"],
   ["kernelPath", "./bzImage"],
   ["initramfsPath", "./initramfs"],
   ["verification", "strict"],

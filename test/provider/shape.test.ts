@@ -60,6 +60,7 @@ test.each<[string, unknown, RegExp]>([
   ["extraArgs", ["-nic", "user"], /a network besides.*\n.*allowUnsafeArgs/],
   ["allowUnsafeArgs", "true", /expected boolean/],
   ["bindAddress", "localhost", /dotted IPv4 address only/],
+  ["kernel", "./bzImage", /expected "appliance"/],
   ["kernelPath", "", /must not be empty/],
   ["kernelPath", 7, /expected string/],
   ["initramfsPath", "", /must not be empty/],

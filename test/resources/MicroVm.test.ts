@@ -49,6 +49,7 @@ const args: Required<MicroVmArgs> = {
   qemuBinary: "/usr/bin/qemu-system-x86_64",
   extraArgs: ["-name", "db"],
   allowUnsafeArgs: true,
+  kernel: "appliance",
   kernelPath: "./bzImage",
   initramfsPath: "./initramfs",
   verification: "strict",

@@ -1,38 +1,23 @@
 /** The bootable image that the examples and tests put into RVF files. */
 import { missingBuildPackages } from "../../src/appliance/build-packages.js";
-import { buildAppliance, type Appliance, type KernelKind } from "../../src/appliance/index.js";
-import { MicroVmError } from "../../src/errors.js";
+import { makeAppliance as make, type KernelKind, type MadeAppliance } from "../../src/appliance/index.js";
 import { ask, which, type Report } from "./command.js";
 import { SetupError } from "./error.js";
 import { installPackages, refreshPackageLists } from "./packages.js";
 import type { Part } from "./part.js";
 import { ensureRust } from "./rust.js";
 
-/**
- * With the kernel that is asked for, else the micro kernel or, where that cannot be built, the packaged one: then `instead` says
- * in a line why.
- */
-export async function makeAppliance(
-  report: Report,
-  kernel?: KernelKind,
-): Promise<Appliance & { instead?: string }> {
+/** As the package's own `makeAppliance`, with all that it needs installed where that can be done. */
+export async function makeAppliance(report: Report, kernel?: KernelKind): Promise<MadeAppliance> {
   const cargo = await ensureRust(report);
   await prepareApt(report);
-  const build = (kernel: KernelKind) => buildAppliance({ kernel, cargo, onProgress: report });
-  if (kernel === "debian") return await build("debian");
-  try {
-    await installBuildPackages(report);
-    return await build("micro");
-  } catch (error) {
-    if (kernel === "micro" || !cannotBeBuilt(error)) throw error;
-    const instead = error.message.split("\n", 1)[0]!;
-    report(`the packaged kernel instead: ${instead}`);
-    return { ...(await build("debian")), instead };
-  }
+  if (kernel !== "debian")
+    await installBuildPackages(report).catch((error: unknown) => {
+      // The packaged kernel takes its place then, unless that is not wanted.
+      if (kernel === "micro" || !(error instanceof SetupError)) throw error;
+    });
+  return await make({ kernel, cargo, onProgress: report });
 }
-
-const cannotBeBuilt = (error: unknown): error is Error =>
-  error instanceof SetupError || (error instanceof MicroVmError && error.code === "ApplianceBuild");
 
 export async function ensureAppliance(report: Report): Promise<Part> {
   const made = await makeAppliance(report);
@@ -40,13 +25,7 @@ export async function ensureAppliance(report: Report): Promise<Part> {
 }
 
 /** In one line for a person. */
-export function describeAppliance({
-  path,
-  bytes,
-  kernelVersion,
-  cached,
-  instead,
-}: Appliance & { instead?: string }): string {
+export function describeAppliance({ path, bytes, kernelVersion, cached, instead }: MadeAppliance): string {
   const what = `${cached ? "found" : "built"} Linux ${kernelVersion}, ${(bytes / 1e6).toFixed(1)} MB, ${path}`;
   return instead === undefined ? what : `${what} (not the micro kernel: ${instead})`;
 }
