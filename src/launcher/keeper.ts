@@ -42,6 +42,12 @@ const outOfMemoryKills = `grep -hs "^oom_kill " \
 "/sys/fs/cgroup/memory$(sed -n "s/^[0-9]*:memory://p" /proc/self/cgroup)/memory.oom_control"`;
 
 /**
+ * A child that a wrapper around QEMU leaves behind holds its stderr, and the guest's channel, for as long as it likes: their readers, who
+ * take the pipes away at the end, are looked for so many times, every 10 ms. QEMU's own words are through long before.
+ */
+const strangersTries = 50;
+
+/**
  * For `sh -c`, with the parameters 0 exit status, 1 QEMU's output, 2 console, 3 the guest's channel, 4 to 6 the pipes through which
  * these three come, 7 QEMU's pid file, and then QEMU and its arguments. All its files are for this user alone.
  *
@@ -62,17 +68,20 @@ ${keep}
 mkfifo "$stderrpipe" "$consolepipe" "$readypipe" || { echo $? >"$0"; exit; }
 exec 3<>"$consolepipe" 4<"$consolepipe" 5>"$consolepipe" 3>&-
 { keep "$console"; } <&4 5>&- 2>/dev/null &
+reader=$!
 exec 3<>"$stderrpipe" 4<"$stderrpipe" 6>"$stderrpipe" 3>&-
-{ keep "$stderr"; } <&4 5>&- 6>&- 2>/dev/null &
+{ keep "$stderr"; rm -f "$stderrpipe"; } <&4 5>&- 6>&- 2>/dev/null &
 exec 7<>"$readypipe" 4<"$readypipe"
-{ ${keepFirst}; } <&4 5>&- 6>&- 7>&- 2>/dev/null &
+{ ${keepFirst}; rm -f "$readypipe"; } <&4 5>&- 6>&- 7>&- 2>/dev/null &
 exec 4<&-
 kills() { ${outOfMemoryKills} 2>/dev/null; }
 before=$(kills)
 "$@" >&6 2>&6 5>&- 6>&-
 code=$?
 exec 5>&- 6>&- 7>&-
-wait
+wait $reader
+tries=0
+while { [ -p "$stderrpipe" ] || [ -p "$readypipe" ]; } && [ $((tries += 1)) -le ${strangersTries} ]; do sleep 0.01; done
 exec >>"$stderr" 2>&1
 if [ $code -eq 137 ]; then
   if kernel=$(dmesg 2>/dev/null); then

@@ -55,6 +55,14 @@ test("one that never opens its console leaves nobody waiting", async () => {
   expect(await text("console.log")).toBe("");
 });
 
+test("a child that the program leaves behind holds nobody up, and may go on talking", async () => {
+  const script = `{ ${waiting} echo late >&2; } & echo "last words" >"$0"; echo oops >&2; exit 7`;
+  expect(await ended(keep(script))).toBe("7\n");
+  expect([await text("console.log"), await text("qemu.stderr")]).toEqual(["last words\n", "oops\n"]);
+  await go();
+  await eventually(async () => (await text("qemu.stderr")) === "oops\nlate\n");
+});
+
 test("a console of single bytes is kept whole, and each is there at once", async () => {
   const keeping = keep(`printf a >"$0"; ${waiting} dd if=/dev/zero bs=1 count=20000 2>/dev/null >"$0"`);
   await eventually(async () => (await text("console.log").catch(() => "")) === "a");
