@@ -76,13 +76,15 @@ const foreign = ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"];
 
 function signalled(signal: number, stderr: string, panic: string | undefined): Omit<Ending, "code"> {
   const name = signalName(signal);
-  const outOfMemory = /^.*(?:out of memory: |Killed process \d+ ).*/im.exec(stderr)?.[0];
-  if (name === "SIGKILL" && outOfMemory !== undefined)
-    return { how: "outOfMemory", detail: `the host, out of memory, killed QEMU (${brief(outOfMemory)})` };
+  // The words of the shell above QEMU (keeper.ts).
+  const [, perhaps, why] = /^(perhaps )?out of memory: (.*)/m.exec(name === "SIGKILL" ? stderr : "") ?? [];
+  if (why !== undefined && !perhaps)
+    return { how: "outOfMemory", detail: `the host, out of memory, killed QEMU (${brief(why)})` };
   if (!foreign.includes(name))
     return { how: "crashed", detail: `QEMU crashed with ${name}${lastWords(stderr)}` };
   const after = panic === undefined ? "" : `, after the guest's kernel panicked (${panic})`;
-  return { how: "killed", detail: `QEMU was killed by ${name}${after}` };
+  const memory = why === undefined ? "" : `, perhaps by the host for want of memory (${brief(why)})`;
+  return { how: "killed", detail: `QEMU was killed by ${name}${memory}${after}` };
 }
 
 function signalName(number: number): string {

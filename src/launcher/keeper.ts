@@ -41,6 +41,18 @@ const outOfMemoryKills = `grep -hs "^oom_kill " \
 "/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/memory.events" \
 "/sys/fs/cgroup/memory$(sed -n "s/^[0-9]*:memory://p" /proc/self/cgroup)/memory.oom_control"`;
 
+/** The time of the log's last line, by the kernel's own clock, which stands in brackets before each; it takes milliseconds, so QEMU does not wait for it. */
+const logTime = `dmesg 2>/dev/null | awk -F"[][]" "END { print \\$2 + 0 }"`;
+
+/**
+ * The log's line about QEMU's end. Its process ids are those of the host's first namespace (whose inode is PROC_PID_INIT_INO,
+ * include/linux/proc_ns.h), and may have been others' before QEMU was started. Fails where the log cannot be asked.
+ */
+const outOfMemoryLine = `[ "$(readlink /proc/self/ns/pid)" = "pid:[4026531836]" ] && log=$(dmesg 2>/dev/null) && {
+    printf "%s\\n" "$log" | awk -F"[][]" -v since="$(cat "$0.since" 2>/dev/null)" -v whom="illed process $(cat "$pidfile" 2>/dev/null) " '
+      since != "" && $2 + 0 > since + 0 && index($0, whom) { sub(/^[^]]*] */, ""); print "out of memory: " $0 }'
+  }`;
+
 /**
  * A child that a wrapper around QEMU leaves behind holds its stderr, and the guest's channel, for as long as it likes: their readers, who
  * take the pipes away at the end, are looked for so many times, every 10 ms. QEMU's own words are through long before.
@@ -58,7 +70,7 @@ const strangersTries = 50;
  * pause, so it holds that pipe open for reading itself.
  *
  * The out-of-memory killer leaves no trace but in the kernel's log, which mostly only root can read, and in the control group's count, which
- * does not say whom it hit and therefore counts only where the log is closed.
+ * does not say whom it hit and is told of only where the log cannot be asked.
  */
 export const keeper = `umask 077
 exec >>"$1" 2>&1
@@ -76,6 +88,7 @@ exec 7<>"$readypipe" 4<"$readypipe"
 exec 4<&-
 kills() { ${outOfMemoryKills} 2>/dev/null; }
 before=$(kills)
+{ ${logTime}; } >"$0.since" 5>&- 6>&- 7>&- 2>/dev/null &
 "$@" >&6 2>&6 5>&- 6>&-
 code=$?
 exec 5>&- 6>&- 7>&-
@@ -84,12 +97,9 @@ tries=0
 while { [ -p "$stderrpipe" ] || [ -p "$readypipe" ]; } && [ $((tries += 1)) -le ${strangersTries} ]; do sleep 0.01; done
 exec >>"$stderr" 2>&1
 if [ $code -eq 137 ]; then
-  if kernel=$(dmesg 2>/dev/null); then
-    printf "%s\\n" "$kernel" | grep "illed process $(cat "$pidfile") "
-  elif [ "$before" != "$(kills)" ]; then
-    echo "out of memory: $before, then $(kills) in QEMU's control group"
-  fi
+  ${outOfMemoryLine} || [ "$before" = "$(kills)" ] ||
+    echo "perhaps out of memory: $before, then $(kills) in QEMU's control group"
 fi
-rm -f "$stderrpipe" "$consolepipe" "$readypipe"
+rm -f "$stderrpipe" "$consolepipe" "$readypipe" "$0.since"
 echo $code >"$0"
 `;

@@ -22,11 +22,11 @@ const oops = `[    1.0] BUG: kernel NULL pointer dereference, address: 000000000
 [    1.2] RIP: 0010:sysrq_handle_crash+0x16/0x20
 [    1.3] ---[ end trace 0000000000000000 ]---
 [    1.4] Kernel panic - not syncing: Fatal exception`;
-// As Linux 6.18 wrote them when a memory control group's limit, and when the host's own memory was too small.
+// As Linux 6.18 wrote them, behind the keeper's mark, when a memory control group's limit, and when the host's own memory was too small.
 const groupOom =
-  "[35976.651187] Memory cgroup out of memory: Killed process 22668 (qemu-system-x86) total-vm:31956kB, anon-rss:29056kB";
+  "out of memory: Memory cgroup out of memory: Killed process 22668 (qemu-system-x86) total-vm:31956kB, anon-rss:29056kB";
 const hostOom =
-  "[  812.114233] Out of memory: Killed process 901 (qemu-system-x86) total-vm:9031956kB, anon-rss:7029056kB";
+  "out of memory: Out of memory: Killed process 901 (qemu-system-x86) total-vm:9031956kB, anon-rss:7029056kB";
 
 test.each([
   ["the guest's power-off", 0, reason(6), "reboot: Power down", "clean", "the guest powered off"],
@@ -97,7 +97,7 @@ test.each([
   [
     "an older kernel's words",
     137,
-    "[1.0] Killed process 901 (qemu-system-x86) total-vm:9kB",
+    "out of memory: Killed process 901 (qemu-system-x86) total-vm:9kB",
     "",
     "outOfMemory",
     /process 901/,
@@ -105,11 +105,12 @@ test.each([
   [
     "a count alone",
     137,
-    "out of memory: oom_kill 0, then oom_kill 1 in QEMU's control group",
+    "perhaps out of memory: oom_kill 0, then oom_kill 1 in QEMU's control group",
     "",
-    "outOfMemory",
-    /then oom_kill 1/,
+    "killed",
+    "QEMU was killed by SIGKILL, perhaps by the host for want of memory (oom_kill 0, then oom_kill 1 in QEMU's control group)",
   ],
+  ["QEMU's own words of memory", 137, "qemu: Out of memory: 9", "", "killed", "QEMU was killed by SIGKILL"],
   [
     "memory that QEMU itself missed",
     1,
