@@ -1,4 +1,4 @@
-/** What every benchmark gives: series measured side by side in rounds, and the ratios that follow from them. */
+/** What every benchmark gives: series, as far as they are compared side by side in rounds, and the ratios that follow from them. */
 import type { PartName, PartsEnvironment } from "../tools/setup/index.js";
 
 export interface Benchmark {
@@ -19,10 +19,11 @@ export interface Measured {
   ratios: Ratio[];
 }
 
-/** One quantity; sample i of every series of a benchmark comes from round i. */
+/** One quantity; sample i of every series that a ratio is made of comes from round i. */
 export interface Series {
   name: string;
-  unit: "ms" | "MiB";
+  /** Empty for counts. */
+  unit: "ms" | "MiB" | "";
   samples: number[];
   /** A limit for the median. */
   target?: Target;

@@ -1,9 +1,11 @@
-/** The suite: every benchmark by the name that `npm run bench -- NAME` takes. Each compares, in one run, us with a peer. */
+/** The suite: every benchmark by the name that `npm run bench -- NAME` takes. Each compares us with a peer in one run, or counts what must not happen. */
 import type { Benchmark } from "./benchmark.js";
+import { handover } from "./handover/index.js";
 import { launcher } from "./launcher/index.js";
 import { rvf } from "./rvf/index.js";
 
 export const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ["rvf", rvf],
   ["launcher", launcher],
+  ["handover", handover],
 ]);

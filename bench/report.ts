@@ -49,7 +49,7 @@ function row(name: string, samples: number[], unit: string, target?: Target): st
   const { median, min, max } = summarise(samples);
   return [
     name,
-    `${digits(median)} ${unit}`,
+    `${digits(median)} ${unit}`.trimEnd(),
     `${digits(min)} .. ${digits(max)}`,
     target ? verdict(median, target) : "",
   ];
@@ -62,7 +62,9 @@ function verdict(median: number, target: Target): string {
 
 /** Three significant digits, more only where they stand before the point. */
 const digits = (value: number): string =>
-  value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 0.1)))));
+  Number.isInteger(value)
+    ? String(value)
+    : value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 0.1)))));
 
 /** Columns as wide as their widest cell; numbers to the right. */
 function table(rows: string[][]): string {

@@ -1,6 +1,7 @@
 /** Makes the RVF that the demo and the tests boot: vectors by a real writer, @ruvector/rvf-node, and a kernel by ours. */
 import { rename, rm } from "node:fs/promises";
 import rvf from "@ruvector/rvf-node";
+import type { Neighbour } from "../src/client/index.js";
 import { embedKernel } from "../src/rvf/index.js";
 
 export interface SampleOptions {
@@ -39,14 +40,16 @@ export const sampleQuery = (seed: number, dimension = 32): number[] => [
 ];
 
 /** The neighbours that the writer's own library finds in the file: the reference for what a guest answers. */
-export function neighboursOnHost(
-  path: string,
-  vector: number[],
-  k: number,
-): { id: number; distance: number }[] {
+export const neighboursOnHost = (path: string, vector: number[], k: number): Neighbour[] =>
+  neighboursOfEach(path, [vector], k)[0]!;
+
+/** For several vectors in one go: the library takes seconds for the first, and next to nothing for the others. */
+export function neighboursOfEach(path: string, vectors: number[][], k: number): Neighbour[][] {
   const store = rvf.RvfDatabase.openReadonly(path);
   try {
-    return store.query(Float32Array.from(vector), k).map(({ id, distance }) => ({ id, distance }));
+    return vectors.map((vector) =>
+      store.query(Float32Array.from(vector), k).map(({ id, distance }) => ({ id, distance })),
+    );
   } finally {
     store.close();
   }

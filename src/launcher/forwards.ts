@@ -46,54 +46,64 @@ const rulesOf = async (at: QmpConnection): Promise<Rule[]> =>
 const open = async ({ at, ...forward }: Rule) => await addHostForward(at, { ...forward, netdev: NETDEV });
 const close = async ({ at, ...forward }: Rule) => await removeHostForward(at, { ...forward, netdev: NETDEV });
 
+export interface PortChange {
+  /** For how long a port that goes from the one to the other was open nowhere, in milliseconds; 0 where none did. */
+  closedMs: number;
+}
+
 /**
  * Opens what is missing of the wanted ports, has them written down, and closes the others, also those of a `former` VM whose place
  * this one takes: whoever reads what is written finds ports that are open. Connections through a port that is closed stay open. It goes by what
- * QEMU forwards just now, so that a change which was cut short, or a forward removed by hand, is mended by the next. Returns whether
- * anything had to change. Throws PortInUse, or what `writeDown` throws, as it was before.
+ * QEMU forwards just now, so that a change which was cut short, or a forward removed by hand, is mended by the next. Returns undefined
+ * where nothing had to change. Throws PortInUse, or what `writeDown` throws, as it was before.
  */
 export async function changePorts(
   monitor: QmpConnection,
   reach: Reach,
   writeDown: (bound: BoundPorts) => Promise<void>,
   former?: QmpConnection,
-): Promise<boolean> {
+): Promise<PortChange | undefined> {
   const own = await rulesOf(monitor);
   const present = [...own, ...(former ? await rulesOf(former) : [])];
   const wanted = wantedForwards(reach).map((want) => ({ ...want, at: monitor }));
   const served = wanted.map((want) => own.find((rule) => isSame(rule, want)));
   const missing = wanted.filter((_, index) => served[index] === undefined);
   const others = present.filter((rule) => !served.includes(rule));
-  const isInTheWay = ({ hostPort, hostAddress }: HostForward) =>
-    missing.some((want) => want.hostPort === hostPort && overlap(want.hostAddress, hostAddress));
-  const inTheWay = others.filter(isInTheWay);
-  for (const { property, hostPort, hostAddress } of missing) {
-    if (!inTheWay.some((rule) => rule.hostPort === hostPort))
-      await assertPortFree(hostPort, property, hostAddress);
+  const inTheWayOf = (want: HostForward): Rule[] =>
+    others.filter((rule) => rule.hostPort === want.hostPort && overlap(want.hostAddress, rule.hostAddress));
+  for (const want of missing) {
+    if (inTheWayOf(want).length === 0) await assertPortFree(want.hostPort, want.property, want.hostAddress);
   }
 
-  const added: Rule[] = [];
-  for (const rule of inTheWay) await close(rule);
+  const closed: Rule[] = [];
+  const added = async () => (await rulesOf(monitor)).filter((rule) => !own.some((one) => isSame(one, rule)));
+  let closedMs = 0;
   try {
     for (const want of missing) {
+      const start = performance.now();
+      for (const rule of inTheWayOf(want)) {
+        if (closed.includes(rule)) continue;
+        await close(rule);
+        closed.push(rule);
+      }
       await open(want);
-      // Which port a rule for 0 came to have shows in the list alone.
-      const now = await rulesOf(monitor);
-      added.push(now.find((one) => ![...own, ...added].some((known) => isSame(one, known)))!);
+      if (inTheWayOf(want).length > 0) closedMs = Math.max(closedMs, performance.now() - start);
     }
+    // Which port a rule for 0 came to have shows in the list alone.
+    const now = missing.length > 0 ? await added() : [];
     const portOf = (guestPort: number) =>
-      [...served, ...added].find((rule) => rule?.guestPort === guestPort)?.hostPort;
+      [...served, ...now].find((rule) => rule?.guestPort === guestPort)?.hostPort;
     await writeDown({
       boundApiPort: portOf(reach.guestApiPort)!,
       boundSshPort: reach.sshPort === undefined ? undefined : portOf(SSH_PORT),
     });
   } catch (error) {
-    for (const rule of added) await close(rule);
-    for (const rule of inTheWay) await open(rule);
+    for (const rule of await added()) await close(rule);
+    for (const rule of closed) await open(rule);
     throw error;
   }
-  for (const rule of others) if (!inTheWay.includes(rule)) await close(rule);
-  return missing.length > 0 || others.length > 0;
+  for (const rule of others) if (!closed.includes(rule)) await close(rule);
+  return missing.length > 0 || others.length > 0 ? { closedMs } : undefined;
 }
 
 type Wanted = HostForward & { property: "apiPort" | "sshPort" };

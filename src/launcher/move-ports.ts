@@ -28,13 +28,15 @@ export async function movePorts({ record, beside, writeDown, onProgress }: PortM
   const runs = beside !== undefined && (await processOf(vmId, beside)) !== undefined;
   await using other = runs ? await connectMonitor(beside, {}) : undefined;
   const start = performance.now();
-  const isChanged = await changePorts(
+  const change = await changePorts(
     monitor,
     reach,
     async (bound) => await writeDown({ ...generation, ...bound }),
     other,
   );
+  if (change === undefined) return;
   const millis = (performance.now() - start).toFixed(1);
-  if (isChanged)
-    onProgress?.(`ports ${other ? "handed over" : "changed on the running VM"} in ${millis} ms`, "news");
+  const how = other ? "handed over" : "changed on the running VM";
+  const gap = change.closedMs > 0 ? `, closed for ${change.closedMs.toFixed(1)} ms` : "";
+  onProgress?.(`ports ${how} in ${millis} ms${gap}`, "news");
 }

@@ -9,6 +9,7 @@ import { query } from "../../src/client/index.js";
 import { listRecords } from "../../src/launcher/index.js";
 import { openProject, type PulumiProject } from "../../tools/pulumi-project.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
+import { k, startLoad } from "../support/load.js";
 import { expectNeighbours, sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 
@@ -73,9 +74,20 @@ describe("a MicroVm's life", () => {
     expectDone(await up(args(), "--expect-no-changes"));
   });
 
-  test("other memory relaunches it under the same id and port", async () => {
+  test("other memory relaunches it under the same id and port, while no query fails", async () => {
     const before = await output();
-    expectDone(await up({ ...args(), memoryMb: 160 }));
+    const vector = sampleQuery(8);
+    const ids = neighboursOnHost(rvfPath, vector, k).map(({ id }) => id);
+    const load = startLoad({
+      urls: [String(before["url"])],
+      questions: [{ vector, answers: [ids.join()] }],
+    });
+    try {
+      expectDone(await up({ ...args(), memoryMb: 160 }));
+    } finally {
+      await load.stop();
+    }
+    expect(load.taken()).toMatchObject({ failed: [], wrong: [] });
     const after = await output();
     expect(after["vmId"]).toBe(before["vmId"]);
     expect(after["url"]).toBe(before["url"]);
