@@ -35,21 +35,29 @@ const commandTimeoutMs = 300_000;
 export const configFileOf = (workFolder: string, stack: string): string =>
   join(workFolder, `Pulumi.${stack}.yaml`);
 
-/** Makes the stack, which must not be there yet. */
-export async function openProject(options: ProjectOptions): Promise<PulumiProject> {
-  const { directory, workFolder, stack } = options;
+/** The environment of a CLI whose backend, plugins, settings and VMs are in the folder. */
+export async function pulumiEnvironment({
+  workFolder,
+  env,
+}: Pick<ProjectOptions, "workFolder" | "env">): Promise<NodeJS.ProcessEnv> {
   const backend = join(workFolder, "backend");
   await mkdir(backend, { recursive: true });
-  const env: NodeJS.ProcessEnv = {
-    ...options.env,
+  return {
+    ...env,
     // The engine's plugin for Node lies beside a vendor's CLI; for a CLI without one the SDK ships it too.
-    PATH: [options.env["PATH"], fromRepository("node_modules/@pulumi/pulumi")].join(delimiter),
+    PATH: [env["PATH"], fromRepository("node_modules/@pulumi/pulumi")].join(delimiter),
     PULUMI_BACKEND_URL: `file://${backend}`,
     PULUMI_HOME: join(workFolder, "home"),
     PULUMI_CONFIG_PASSPHRASE: "",
     PULUMI_SKIP_UPDATE_CHECK: "true",
     MICROVM_STATE_DIR: join(workFolder, "state"),
   };
+}
+
+/** Makes the stack, which must not be there yet. */
+export async function openProject(options: ProjectOptions): Promise<PulumiProject> {
+  const { directory, workFolder, stack } = options;
+  const env = await pulumiEnvironment(options);
   const configFile = configFileOf(workFolder, stack);
   const settings = ["--stack", stack, "--config-file", configFile];
   const withSettings = ["up", "preview", "refresh", "destroy", "config"];
