@@ -46,6 +46,8 @@ export interface MicroVmErrorOptions {
   cause?: unknown;
   /** The `MicroVm` input the error is about, so that Pulumi can point at it. */
   property?: string;
+  /** The VM that is there all the same: it was started, and only its guest did not become ready. */
+  vmId?: string;
 }
 
 const brand = Symbol.for("pulumi-microvm.MicroVmError");
@@ -59,6 +61,7 @@ export class MicroVmError extends Error {
   readonly hint?: string;
   readonly evidence?: string;
   readonly property?: string;
+  readonly vmId?: string;
 
   constructor(code: ErrorCode, message: string, options: MicroVmErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -67,6 +70,7 @@ export class MicroVmError extends Error {
     if (options.hint !== undefined) this.hint = options.hint;
     if (options.evidence !== undefined) this.evidence = options.evidence;
     if (options.property !== undefined) this.property = options.property;
+    if (options.vmId !== undefined) this.vmId = options.vmId;
     Object.defineProperty(this, brand, { value: true });
   }
 

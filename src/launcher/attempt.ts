@@ -24,6 +24,8 @@ export interface BootOptions extends Progress {
   formerPorts?: { [Port in keyof BoundPorts]?: number | undefined } | undefined;
   /** The VM beside which it boots, as its `next`. Otherwise it boots in the record's own place. */
   beside?: VmRecord | undefined;
+  /** Whether a guest that does not answer in time is left running: it may come up yet. Default false. */
+  keepUnready?: boolean | undefined;
 }
 
 /** A record that says what is being started. */
@@ -46,6 +48,7 @@ export async function prepareGeneration(
   const attempt: Attempt = {
     ...record,
     phase: "creating",
+    failure: undefined,
     generation: {
       number,
       uuid: randomUUID(),

@@ -9,12 +9,13 @@ import type { Preparation } from "./prepare.js";
 import type { VmRecord } from "./record.js";
 import { shutdownProcess } from "./shutdown.js";
 import { hasRun, type Lifeless } from "./sign-of-life.js";
+import { isUnready } from "./unready.js";
 import { generationFiles, type GenerationFiles } from "./vm-folder.js";
 
 /**
  * Boots the record's spec as its next generation, when it is its turn on this host, and returns the record with it, which is then
- * what stands on disk, unless it boots `beside` another. When it throws, no process of that generation is left, and the record still
- * says `creating`, or names it as `next`. The caller holds the VM's lock.
+ * what stands on disk, unless it boots `beside` another. When it throws, no process of that generation is left, but for `keepUnready`, and
+ * the record still says `creating`, or names it as `next`. The caller holds the VM's lock.
  */
 export async function boot(
   record: VmRecord,
@@ -89,6 +90,7 @@ async function bootUnder(
     } catch (error) {
       // Asked before it is stopped, while its monitor can tell.
       const failed = accelerator !== "tcg" && (await isAcceleratorsFault(error, attempt, files));
+      if (!failed && (await isLeftRunning(error, attempt, options))) throw error;
       // A cancelled launch has seconds before its own process is killed, and the guest's disk is read-only.
       await shutdownProcess(attempt, { from: options.signal?.aborted ? "sigkill" : "quit" });
       if (!failed) throw error;
@@ -106,6 +108,12 @@ async function bootUnder(
     options.onProgress?.("the guest hung at the calibration of its clock, which emulation lets it at times");
   }
 }
+
+const isLeftRunning = async (error: unknown, { vmId }: Attempt, options: BootOptions): Promise<boolean> =>
+  options.keepUnready === true &&
+  error instanceof MicroVmError &&
+  error.code === "Timeout" &&
+  (await isUnready(vmId, error, options));
 
 /** A kernel that never got to run; whatever else goes wrong, or was done to QEMU, is not the accelerator's doing. */
 async function isAcceleratorsFault(

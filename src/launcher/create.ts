@@ -22,6 +22,7 @@ import {
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./shutdown.js";
 import { statusOfRecord, type VmStatus } from "./status.js";
+import { isUnready, noteFailure } from "./unready.js";
 import { removeVmDir } from "./vm-folder.js";
 
 export interface CreateOptions extends BootOptions {
@@ -34,8 +35,9 @@ export interface CreateOptions extends BootOptions {
 }
 
 /**
- * Launches a new VM and waits until it answers. When it throws nothing of it is left: no process, no file. A launch for
- * the same owner that was interrupted before it became ready is cleared away first.
+ * Launches a new VM and waits until it answers. When it throws nothing of it is left: no process, no file. Only with `keepUnready`
+ * one whose QEMU came up and whose guest did not is kept, and the error has its `vmId`. A launch for the same owner that was
+ * interrupted before it became ready is cleared away first.
  */
 export async function createVm(input: VmSpecInput, options: CreateOptions = {}): Promise<VmStatus> {
   const spec = parseSpec(input);
@@ -72,8 +74,9 @@ export async function launchNew(
         await confirmed(ready, options);
         return await statusOfRecord(ready);
       } catch (error) {
-        await removeUnlessRunning(vmId);
-        throw error;
+        const kept = await keptUnready(vmId, error, options);
+        if (kept === undefined) await removeUnlessRunning(vmId);
+        throw kept ?? error;
       }
     };
     return await withVmLock(vmId, launchLocked, { makeFolder: true });
@@ -98,6 +101,26 @@ async function confirmed(ready: VmRecord, { confirm, signal }: CreateOptions): P
   } catch (error) {
     await shutdownProcess(ready, { from: "quit" });
     throw error;
+  }
+}
+
+/** The error with the VM's id, where the VM is kept. One that is not has no process. */
+async function keptUnready(
+  vmId: string,
+  error: unknown,
+  options: CreateOptions,
+): Promise<MicroVmError | undefined> {
+  if (!options.keepUnready) return undefined;
+  try {
+    if (!(error instanceof MicroVmError) || !(await isUnready(vmId, error, options))) return undefined;
+    options.confirm?.();
+    await noteFailure(vmId, error);
+    return new MicroVmError(error.code, error.message, { ...error, vmId, cause: error });
+  } catch {
+    // Nobody waits for it, or it cannot be written down.
+    const record = await readRecord(vmId);
+    if (record) await shutdownProcess(record, { from: "quit" });
+    return undefined;
   }
 }
 

@@ -9,6 +9,7 @@ import { connectMonitor } from "./monitor.js";
 import { cpuSeconds, type VmProcess } from "./process.js";
 import { processOf, readRecord, type Generation, type VmRecord } from "./record.js";
 import { isUp, statusOfRecord, type VmStatus } from "./status.js";
+import { answersSince } from "./unready.js";
 
 /** What keeps a VM from being what its record says. */
 export interface Drift {
@@ -49,6 +50,8 @@ async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | unde
     mend: "anew",
     console: await tailLines(status.consoleLog, 10),
   });
+  if (await answersSince(record))
+    return { what: "it came up after its launch had failed", mend: "inPlace", console: "" };
   if (!isUp(status) || generation === undefined) return await anew(status.status);
   if (phase !== "ready") return await anew("its stop was interrupted, and QEMU runs");
   if (status.interrupted) return { what: "an update of it was interrupted", mend: "inPlace", console: "" };

@@ -63,10 +63,12 @@ async function withRecord(record: VmRecord, all: boolean): Promise<Finding | und
       return { leftover, remove: async () => void (await settle(record, {})) };
     }
     if (phase === "ready") return owner && record.unclaimed !== undefined ? orphan(record, owner) : undefined;
-    const what = `${phase === "creating" ? "its launch" : "its stop"} was interrupted, and QEMU runs`;
+    const how = record.failure === undefined ? "was interrupted" : "failed";
+    const what = `${phase === "creating" ? "its launch" : "its stop"} ${how}, and QEMU runs`;
     return { leftover: found(what), hint: `\`microvm stop ${vmId}\` ends it.` };
   }
-  const how = phase === "creating" ? "its launch was interrupted" : (await statusOfRecord(record)).status;
+  const isInterrupted = phase === "creating" && record.failure === undefined;
+  const how = isInterrupted ? "its launch was interrupted" : (await statusOfRecord(record)).status;
   if (owner === null || all) return { leftover: found(how), remove: () => removeRecord(record) };
   return {
     leftover: found(`${how}; it belongs to the Pulumi stack ${owner.project}/${owner.stack}`),

@@ -57,6 +57,8 @@ const recordSchema = z.object({
   createdAt: z.iso.datetime(),
   /** creating: a launch is under way or was interrupted (lock.ts tells which); ready: it answered; stopping: on its way down. */
   phase: z.enum(["creating", "ready", "stopping"]),
+  /** While it is creating: why its launch failed, where the VM was kept all the same (unready.ts). */
+  failure: z.string().optional(),
   /** Where a create for the owner was asked for, as long as no stack's state is known to hold the VM (claim.ts); absent once one is. */
   unclaimed: z.string().optional(),
   /** As it was checked when it was written: rules that came later must not make a running VM unreadable. */

@@ -1,5 +1,6 @@
 /** Stops a VM, and boots its next generation in its place. */
 import { MicroVmError } from "../errors.js";
+import type { BootOptions } from "./attempt.js";
 import type { Progress } from "./progress.js";
 import { boot } from "./boot.js";
 import { readEnding } from "./ending.js";
@@ -9,6 +10,7 @@ import { prepare, type Preparation } from "./prepare.js";
 import { readRecord, writeRecord, type VmRecord } from "./record.js";
 import { describeShutdown, shutdownProcess } from "./shutdown.js";
 import type { VmSpec } from "./spec.js";
+import { isUnready, noteFailure } from "./unready.js";
 import { generationFiles } from "./vm-folder.js";
 
 /** Why the old VM is to be stopped before the new one boots, or undefined where both have room. */
@@ -21,7 +23,7 @@ export function whyStopFirst(
   return `this host has ${freeMb} MiB free, and two VMs at once would take ${memoryTakenMb(memoryMb)} more`;
 }
 
-export interface RelaunchOptions extends Progress {
+export interface RelaunchOptions extends BootOptions {
   /** Whether the old VM served until now, and is booted again when the new one does not come up. */
   served: boolean;
 }
@@ -38,7 +40,11 @@ export async function relaunch(
     return await boot(wanted, preparation, options);
   } catch (error) {
     // One that was called off has no time for it.
-    if (!served || options.signal?.aborted || !(error instanceof MicroVmError)) throw error;
+    if (options.signal?.aborted || !(error instanceof MicroVmError)) throw error;
+    if (!served) {
+      if (await isUnready(old.vmId, error, options)) await noteFailure(old.vmId, error);
+      throw error;
+    }
     const hint = [error.hint, await rollBack(old, options)].filter(Boolean).join(" ");
     throw new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
   }
@@ -46,7 +52,8 @@ export async function relaunch(
 
 async function stop(record: VmRecord, { onProgress }: Progress): Promise<void> {
   await writeRecord({ ...record, phase: "stopping" });
-  const report = await shutdownProcess(record);
+  // Nothing is in flight on one that never answered, and it may not hear.
+  const report = await shutdownProcess(record, record.phase === "creating" ? { from: "quit" } : {});
   onProgress?.(describeShutdown(report));
   // QEMU's last thread closes its ports; its exit status is written after that, and the next generation wants them.
   if (record.generation) await readEnding(generationFiles(record.vmId, record.generation.number), 2000);

@@ -17,7 +17,7 @@ export interface VmStatus {
   owner: Owner | null;
   spec: VmSpec;
   /**
-   * creating: its launch is under way or never finished; running: it runs; paused: QEMU or its guest stands still, `status` says why; unresponsive: QEMU runs,
+   * creating: its launch is under way, failed or never finished; running: it runs; paused: QEMU or its guest stands still, `status` says why; unresponsive: QEMU runs,
    * but its monitor does not answer.
    */
   state: "creating" | "running" | "paused" | "unresponsive" | "exited";
@@ -97,11 +97,15 @@ const haltedWords: Record<string, string> = {
 type State = Pick<VmStatus, "state" | "status" | "ending" | "exitCode">;
 
 async function stateOfProcess(
-  { vmId, phase }: VmRecord,
+  { vmId, phase, failure }: VmRecord,
   generation: Generation,
   vm: VmProcess,
 ): Promise<State> {
-  if (phase === "creating") return await stateOfLaunch(vmId, "its launch was interrupted, and QEMU runs");
+  if (phase === "creating") {
+    const left =
+      failure === undefined ? "was interrupted, and QEMU runs" : `failed, and QEMU runs: ${failure}`;
+    return await stateOfLaunch(vmId, `its launch ${left}`);
+  }
   if (isStopped(vm)) {
     const status = `its process is stopped; \`kill -CONT ${vm.pid}\` lets it go on`;
     return { state: "paused", status };
@@ -117,9 +121,10 @@ async function stateOfProcess(
   }
 }
 
-async function stateOfGone({ vmId, phase, generation }: VmRecord): Promise<State> {
+async function stateOfGone({ vmId, phase, failure, generation }: VmRecord): Promise<State> {
   if (phase === "creating" || generation === undefined) {
-    return await stateOfLaunch(vmId, "its launch was interrupted, nothing runs");
+    const left = failure === undefined ? "was interrupted, nothing runs" : `failed: ${failure}`;
+    return await stateOfLaunch(vmId, `its launch ${left}`);
   }
   const { how, detail, code } = await endingOf(vmId, generation);
   return {
@@ -130,9 +135,9 @@ async function stateOfGone({ vmId, phase, generation }: VmRecord): Promise<State
   };
 }
 
-async function stateOfLaunch(vmId: string, interrupted: string): Promise<State> {
+async function stateOfLaunch(vmId: string, left: string): Promise<State> {
   const launcher = await vmLockHolder(vmId);
-  return { state: "creating", status: launcher ? `process ${launcher.pid} is at work on it` : interrupted };
+  return { state: "creating", status: launcher ? `process ${launcher.pid} is at work on it` : left };
 }
 
 async function endingOf(vmId: string, generation: Generation): Promise<Ending> {

@@ -15,6 +15,7 @@ import { relaunch, whyStopFirst } from "./relaunch.js";
 import { shutdownUnrecorded } from "./shutdown.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { isUp, statusOfRecord, type VmStatus } from "./status.js";
+import { takenAsReady } from "./unready.js";
 import { effectsBetween } from "./update-effects.js";
 
 /**
@@ -22,7 +23,7 @@ import { effectsBetween } from "./update-effects.js";
  * deadlines did, other forwards in the running VM for other ports. For the rest the next generation boots beside the one that serves,
  * takes its ports once it answers, and the old one is powered down when nothing is in flight on it any more. One that cannot hand over, or
  * for which `updateStrategy` or the host's memory wants it, is stopped before. When it throws, a VM that served goes on as it was, as far
- * as that can be; the error's hint tells. A VM whose record is gone is launched anew under its id.
+ * as that can be; the error's hint tells. One that did not serve is kept with `keepUnready` as createVm does. A VM whose record is gone is launched anew under its id.
  */
 export async function updateVm(
   vmId: string,
@@ -44,11 +45,15 @@ export async function updateVm(
   }
 }
 
-async function updateLocked(vmId: string, spec: VmSpec, options: CreateOptions): Promise<VmStatus> {
+async function updateLocked(
+  vmId: string,
+  spec: VmSpec,
+  { keepUnready, ...options }: CreateOptions,
+): Promise<VmStatus> {
   const found = await readRecord(vmId);
   if (found === undefined)
     throw new MicroVmError("VmNotFound", `${vmId} was removed by another process meanwhile`);
-  const old = await settle(found, options);
+  const old = await takenAsReady(await settle(found, options));
   const { owner = old.owner, name = old.name } = options;
   const wanted: VmRecord = { ...old, owner, name: checkedName(name), spec };
   const status = await statusOfRecord(old);
@@ -72,7 +77,9 @@ async function updateLocked(vmId: string, spec: VmSpec, options: CreateOptions):
   // One whose monitor does not answer cannot hand its ports over, and one that hangs has nothing in flight.
   const served = up && drift?.hangs !== true;
   if (!served || status.state !== "running" || old.generation === undefined)
-    return await statusOfRecord(await relaunch(old, wanted, preparation, { ...options, served }));
+    return await statusOfRecord(
+      await relaunch(old, wanted, preparation, { ...options, served, keepUnready: !served && keepUnready }),
+    );
   const why = whyStopFirst(spec);
   if (why === undefined) {
     const serving = { ...old, generation: old.generation };

@@ -1,7 +1,8 @@
 /** Launches the VM of a new resource, or takes over the one that an interrupted create of it has left. */
-import { createVm } from "../launcher/index.js";
+import { createVm, MicroVmError, statusOf, type CreateOptions, type VmStatus } from "../launcher/index.js";
 import { adopt } from "./adopt.js";
 import { assertEngineAlive, leaving } from "./engine.js";
+import { InitFailure } from "./init-failure.js";
 import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
 import { newsOf } from "./words.js";
 
@@ -16,6 +17,17 @@ export async function create(inputs: Inputs): Promise<CreateResult> {
     ...{ name, owner: inputs.owner, signal: leaving },
     ...{ confirm: assertEngineAlive, onProgress: newsOf(name) },
   };
-  const status = (await adopt(inputs, options)) ?? (await createVm(specOf(inputs), options));
+  const status = (await adopt(inputs, options)) ?? (await launched(inputs, options));
   return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };
+}
+
+async function launched(inputs: Inputs, options: CreateOptions): Promise<VmStatus> {
+  try {
+    return await createVm(specOf(inputs), { ...options, keepUnready: true });
+  } catch (error) {
+    const vmId = error instanceof MicroVmError ? error.vmId : undefined;
+    const status = vmId && (await statusOf(vmId));
+    if (!status) throw error;
+    throw new InitFailure(status.vmId, { ...inputs, ...outputsOf(status) }, error);
+  }
 }

@@ -1,5 +1,6 @@
 /** What the engine shows of us: an error's message and nothing else of it, and the plugin's output under the stack. */
 import { describeError } from "../launcher/index.js";
+import { InitFailure } from "./init-failure.js";
 
 /** An operation whose errors tell code, evidence and hint in their message. */
 export function speaking<A extends unknown[], R>(
@@ -9,6 +10,7 @@ export function speaking<A extends unknown[], R>(
     try {
       return await operation(...args);
     } catch (error) {
+      if (error instanceof InitFailure) throw error;
       throw new Error(describeError(error), { cause: error });
     }
   };

@@ -142,16 +142,18 @@ describe("bad input", () => {
     }
   });
 
-  test("a guest that panics is told with its console, and a correct up works afterwards", async () => {
+  test("a guest that panics is told with its console and kept in the state, and a correct up mends it", async () => {
     const initramfsPath = join(state.dir, "not-an-initramfs");
     await writeFile(initramfsPath, "nothing that a kernel could run\n");
     const panicked = await up({ rvfPath, apiPort: 0, initramfsPath });
     expect(panicked.exitCode).not.toBe(0);
     expect(text(panicked)).toMatch(/QemuExited: the guest's kernel panicked/);
     expect(text(panicked)).toContain("Kernel panic - not syncing");
-    expect(await leftovers()).toEqual([]);
+    const { vmId, status } = await output();
+    expect(status).toMatch(/^its launch failed: QemuExited: /);
 
     expectDone(await up({ rvfPath, apiPort: 0 }));
+    expect(await output()).toMatchObject({ vmId, status: "running" });
     expectDone(await pulumi("destroy", "--yes", "--skip-preview"));
   });
 });

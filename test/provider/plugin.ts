@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { IResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import messages, { type CheckRequest } from "@pulumi/pulumi/proto/provider_pb.js";
+import statuses from "@pulumi/pulumi/proto/status_pb.js";
 import type { Inputs, State } from "../../src/provider/inputs.js";
 import { providerText } from "../../src/resources/constants.js";
 
@@ -153,6 +154,26 @@ export async function startPlugin({ env = {}, underEngine = false }: PluginOptio
       }
       await exit;
     },
+  };
+}
+
+export interface InitFailure {
+  id: string;
+  properties: State;
+  reasons: string[];
+}
+
+/** What the engine takes out of the error of a create or update that left a resource; undefined where it left none. */
+export function initFailureOf(error: unknown): InitFailure | undefined {
+  const { metadata } = error as { metadata: { get(key: string): Buffer[] } };
+  const [bytes] = metadata.get("grpc-status-details-bin");
+  const detail = bytes && statuses.Status.deserializeBinary(bytes).getDetailsList()[0];
+  if (!detail) return undefined;
+  const failure = messages.ErrorResourceInitFailed.deserializeBinary(detail.getValue_asU8());
+  return {
+    id: failure.getId(),
+    properties: plain(failure.getProperties()) as unknown as State,
+    reasons: failure.getReasonsList(),
   };
 }
 

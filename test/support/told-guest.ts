@@ -12,14 +12,20 @@ import { parseInitramfs } from "../appliance/parse-cpio.js";
 import { appliancePath } from "./rvf.js";
 
 /** Writes the initramfs: the appliance's own behind an /init that starts it as PID 1, with a child of ours beside it. */
-export async function writeToldInitramfs(path: string): Promise<void> {
+export const writeToldInitramfs = async (path: string): Promise<void> => await writeInitramfs(path, told);
+
+/** One whose guest writes "flood" to its console and then serves only once it is told something, whatever that is. */
+export const writeWaitingInitramfs = async (path: string): Promise<void> =>
+  await writeInitramfs(path, waiting);
+
+async function writeInitramfs(path: string, code: string): Promise<void> {
   const { initramfsPath } = await extractImage(appliancePath());
   const appliance = await readFile(initramfsPath!);
   const init = parseInitramfs(appliance).find((member) => member.path === "init")!;
   // Where two archives have a file of one name, the later one's stays.
   const ours = cpio([
     { kind: "file", path: "served", mode: 0o755, data: init.data },
-    { kind: "file", path: "init", mode: 0o755, data: program },
+    { kind: "file", path: "init", mode: 0o755, data: executable(code) },
   ]);
   await writeFile(path, Buffer.concat([appliance, gzipSync(ours)]));
 }
@@ -42,7 +48,7 @@ export async function tell(socket: string, letter: string): Promise<void> {
 }
 
 /** Machine code, since no compiler can be counted on where tests run. Its data lies behind it, from 0x400200 on. */
-const code = `
+const told = `
   b839000000 0f05 85c0 7413          #         fork(); the child goes to "child"
   b83b000000 bf00024000 be40024000   #         execve("/served", ["/served"], [])
   31d2 0f05
@@ -61,10 +67,19 @@ const code = `
   be60024000 b940000000 f36e ebf2
 `;
 
-const program = executable();
+const waiting = `
+  b8ac000000 bf03000000 0f05         #         iopl(3)
+  baf8030000 be60024000 b940000000   #         64 bytes to the first serial port's data register
+  f36e
+  b823000000 bf30024000 31f6 0f05    # ask:    nanosleep(20 ms)
+  bafd020000 ec a801 74e8            #         again while nothing came
+  baf8020000 ec                      #         takes it from the data register
+  b83b000000 bf00024000 be40024000   #         execve("/served", ["/served"], [])
+  31d2 0f05
+`;
 
 /** A static x86-64 ELF file of one segment, readable, writable and executable. */
-function executable(): Buffer {
+function executable(code: string): Buffer {
   const base = 0x400000n;
   const file = Buffer.alloc(0x300);
   file.write("7f454c46020101", "hex");
