@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import {
-  ConsoleLog,
-  findRecord,
-  isUp,
-  statusOfRecord,
-  vmLockHolder,
-  type VmRecord,
-} from "../launcher/index.js";
+import { ConsoleLog, findRecord, glanceAt, vmLockHolder, type VmRecord } from "../launcher/index.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
 /** `microvm logs ID`: the guest's console, with -f until the VM ends. */
@@ -33,22 +26,22 @@ async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> 
     }
   };
   try {
-    for (let ended = false; !ended;) {
+    for (let ended: boolean | undefined = false; !ended;) {
       const record = await recordOf(vmId);
-      const status = record && (await statusOfRecord(record));
+      const vm = record && (await glanceAt(record));
       ended =
         record === undefined ||
-        (status?.state === "exited" && (await staysReady(record))) ||
+        (vm?.exited && (await staysReady(record))) ||
         // A launch or a stop of it was interrupted, and nobody goes on with it.
-        (status?.pid === 0 && record.phase !== "ready" && (await vmLockHolder(vmId)) === undefined);
+        (!vm?.runs && record.phase !== "ready" && (await vmLockHolder(vmId)) === undefined);
       for (const log of logs.values()) await copyRest(log);
-      if (status && !logs.has(status.consoleLog)) {
-        const log = new ConsoleLog(status.consoleLog);
-        logs.set(status.consoleLog, log);
+      if (vm && !logs.has(vm.consoleLog)) {
+        const log = new ConsoleLog(vm.consoleLog);
+        logs.set(vm.consoleLog, log);
         await copyRest(log);
       }
       // One whose place was taken goes on while it finishes what is in flight.
-      if (!record?.former) await drop((path) => path !== status?.consoleLog);
+      if (!record?.former) await drop((path) => path !== vm?.consoleLog);
       if (!follow) return;
       await sleep(200);
     }
@@ -63,7 +56,7 @@ async function printConsole({ vmId }: VmRecord, follow: boolean): Promise<void> 
  */
 async function staysReady({ vmId }: VmRecord): Promise<boolean> {
   const record = await recordOf(vmId);
-  return record === undefined || (record.phase === "ready" && !isUp(await statusOfRecord(record)));
+  return record === undefined || (record.phase === "ready" && !(await glanceAt(record)).runs);
 }
 
 async function recordOf(vmId: string): Promise<VmRecord | undefined> {

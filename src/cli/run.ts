@@ -4,7 +4,9 @@ import {
   createVm,
   describeShutdown,
   destroyVm,
+  glanceAt,
   MicroVmError,
+  readRecord,
   statusOf,
   type VmStatus,
 } from "../launcher/index.js";
@@ -54,7 +56,9 @@ async function launch(file: string, options: RunOptions, signal: AbortSignal): P
 }
 
 async function untilEnd(vmId: string, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !["exited", undefined].includes((await statusOf(vmId))?.state)) {
+  while (!signal.aborted) {
+    const record = await readRecord(vmId);
+    if (record === undefined || (await glanceAt(record)).exited) return;
     await sleep(500, undefined, { signal }).catch(() => undefined);
   }
 }

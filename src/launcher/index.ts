@@ -7,10 +7,10 @@ export { createVm, type CreateOptions } from "./create.js";
 export { updateVm } from "./update.js";
 export { destroyVm, type DestroyReport } from "./destroy.js";
 export { claimVm, giveVm, unclaimedVm } from "./claim.js";
-export { isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
+export { glanceAt, isUp, statusOf, statusOfRecord, type VmStatus } from "./status.js";
 export { conditionOf, type Condition, type Drift } from "./drift.js";
 export { ConsoleLog } from "./console-log.js";
-export { findRecord, listRecords, type Owner, type VmRecord } from "./record.js";
+export { findRecord, listRecords, readRecord, type Owner, type VmRecord } from "./record.js";
 export { pruneVms, type KeptLeftover, type PruneOptions, type PruneReport } from "./prune.js";
 export type { Leftover } from "./leftovers.js";
 export {

@@ -9,6 +9,7 @@ import { apiUrl } from "./ports.js";
 import { hostBootId, isStopped, type VmProcess } from "./process.js";
 import { processOf, readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
 import { generationFiles } from "./vm-folder.js";
+import { shared } from "./shared.js";
 import type { VmSpec } from "./spec.js";
 
 export interface VmStatus {
@@ -80,6 +81,24 @@ export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
   };
 }
 
+/** What is seen of a VM by its process alone, by who watches it for long: the monitor stays free for others. */
+export interface Glance {
+  /** QEMU runs. */
+  runs: boolean;
+  /** It ran and runs no more: the status says `exited`. */
+  exited: boolean;
+  consoleLog: string;
+}
+
+export async function glanceAt({ vmId, phase, generation }: VmRecord): Promise<Glance> {
+  const runs = (await processOf(vmId, generation)) !== undefined;
+  return {
+    runs,
+    exited: !runs && phase !== "creating" && generation !== undefined,
+    consoleLog: generationFiles(vmId, generation?.number ?? 0).console,
+  };
+}
+
 /** Whether the VM may be answering queries. A monitor that does not answer, perhaps to somebody else, proves nothing against it. */
 export const isUp = (status: VmStatus | undefined): boolean =>
   status?.state === "running" || status?.state === "unresponsive";
@@ -110,6 +129,13 @@ async function stateOfProcess(
     const status = `its process is stopped; \`kill -CONT ${vm.pid}\` lets it go on`;
     return { state: "paused", status };
   }
+  return await oneAtATime(generation.uuid, () => stateByMonitor(generation));
+}
+
+/** A monitor takes one client at a time: many who ask in one process would find it busy by one another. */
+const oneAtATime = shared<State>();
+
+async function stateByMonitor(generation: Generation): Promise<State> {
   try {
     await using monitor = await connectMonitor(generation, { timeoutMs: 2000 });
     const { status, running } = await queryStatus(monitor, { timeoutMs: 2000 });

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import type { PruneReport } from "../../src/launcher/index.js";
 import { writeRecord } from "../../src/launcher/record.js";
 import { vmDir } from "../../src/launcher/vm-folder.js";
-import { parseSpec } from "../../src/launcher/spec.js";
 import { vmsDir } from "../../src/paths.js";
 import { untold } from "../support/docs.js";
+import { recordWith } from "../support/record.js";
 import { run } from "./in-process.js";
 
 let dir: string;
@@ -15,15 +15,8 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "microvm-cli-"));
   process.env["MICROVM_STATE_DIR"] = dir;
   await mkdir(vmDir("nameless"), { recursive: true });
-  await writeRecord({
-    format: 2,
-    vmId: "owned",
-    name: "db",
-    owner: { project: "p", stack: "s", resource: "db" },
-    createdAt: new Date().toISOString(),
-    phase: "creating",
-    spec: parseSpec({ rvfPath: "/db.rvf" }),
-  });
+  const owner = { project: "p", stack: "s", resource: "db" };
+  await writeRecord(recordWith({ vmId: "owned", owner, phase: "creating" }));
 });
 afterAll(() => rm(dir, { recursive: true }));
 

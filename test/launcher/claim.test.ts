@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { claimVm, unclaimedVm } from "../../src/launcher/claim.js";
 import { withVmLock } from "../../src/launcher/lock.js";
 import { readRecord, writeRecord, type VmRecord } from "../../src/launcher/record.js";
-import { parseSpec } from "../../src/launcher/spec.js";
+import { recordWith } from "../support/record.js";
 
 let dir: string;
 beforeEach(async () => {
@@ -18,11 +18,7 @@ const owner = { project: "p", stack: "s", resource: "db" };
 const here = process.cwd();
 
 const record = async (changes: Partial<VmRecord>, vmId = "db-1"): Promise<void> =>
-  await writeRecord({
-    ...{ format: 2, vmId, name: "db", owner, createdAt: "2026-01-02T03:04:05.678Z" },
-    ...{ phase: "ready", unclaimed: here, spec: parseSpec({ rvfPath: "/db.rvf" }) },
-    ...changes,
-  });
+  await writeRecord(recordWith({ vmId, owner, unclaimed: here, ...changes }));
 
 const isUnclaimed = async (vmId: string): Promise<boolean> =>
   (await readRecord(vmId))?.unclaimed !== undefined;

@@ -8,16 +8,10 @@ import { join } from "node:path";
 import { destroyVm } from "../../src/launcher/destroy.js";
 import { withVmLock } from "../../src/launcher/lock.js";
 import { pruneVms, type PruneOptions, type PruneReport } from "../../src/launcher/prune.js";
-import {
-  findRecord,
-  listRecords,
-  writeRecord,
-  type Generation,
-  type VmRecord,
-} from "../../src/launcher/record.js";
+import { findRecord, listRecords, writeRecord, type VmRecord } from "../../src/launcher/record.js";
 import { generationFiles, removedPrefix, vmDir } from "../../src/launcher/vm-folder.js";
-import { parseSpec } from "../../src/launcher/spec.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
+import { generationWith, recordWith } from "../support/record.js";
 import { isAlive } from "../support/wait.js";
 
 let dir: string;
@@ -28,7 +22,11 @@ beforeEach(async () => {
   process.env["MICROVM_STATE_DIR"] = dir;
 });
 afterEach(async () => {
-  for (const child of children.splice(0)) child.kill("SIGKILL");
+  for (const child of children.splice(0)) {
+    child.kill("SIGKILL");
+    // The next test's VM has the same uuid, and must not be found in it.
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
   await rm(dir, { recursive: true, force: true });
 });
 
@@ -37,31 +35,7 @@ const uuid = randomUUID();
 
 /** A VM as its record tells, with the exit status of a guest that powered off. */
 async function record(vmId: string, changes: Partial<VmRecord> = {}, qmpSocket = "/s"): Promise<void> {
-  const generation: Generation = {
-    number: 1,
-    uuid,
-    nonce: "n",
-    qmpSocket,
-    controlSocket: "/c",
-    qemuVersion: "7.2.22",
-    contentFingerprint: "f",
-    kernelSha256: "s",
-    kernelIntegrity: "verified",
-    accelerator: "tcg",
-    acceleratorReason: "there is no /dev/kvm",
-    startedAt: "2026-01-02T03:04:05.678Z",
-  };
-  await writeRecord({
-    format: 2,
-    vmId,
-    name: "db",
-    owner: null,
-    createdAt: "2026-01-02T03:04:05.678Z",
-    phase: "ready",
-    spec: parseSpec({ rvfPath: "/db.rvf" }),
-    generation,
-    ...changes,
-  });
+  await writeRecord(recordWith({ vmId, generation: generationWith({ uuid, qmpSocket }), ...changes }));
   const files = generationFiles(vmId, 1);
   await mkdir(files.dir, { recursive: true });
   await writeFile(files.exitStatus, "0\n");

@@ -15,6 +15,7 @@ import {
 import { socketPaths, vmDir } from "../../src/launcher/vm-folder.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 import { shortSocketDir } from "../../src/paths.js";
+import { generationWith, recordWith } from "../support/record.js";
 
 let dir: string;
 beforeEach(async () => {
@@ -23,31 +24,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-const generation: Generation = {
-  number: 1,
-  uuid: randomUUID(),
-  nonce: "n0",
-  qmpSocket: "/s",
-  controlSocket: "/c",
-  qemuVersion: "7.2.22",
-  contentFingerprint: "f",
-  kernelSha256: "s",
-  kernelIntegrity: "verified",
-  accelerator: "tcg",
-  acceleratorReason: "there is no /dev/kvm",
-  startedAt: "2026-01-02T03:04:05.678Z",
-};
+const generation = generationWith({ uuid: randomUUID() });
 
-const record = (vmId: string, changes: Partial<VmRecord> = {}): VmRecord => ({
-  format: 2,
-  vmId,
-  name: vmId.split("-")[0]!,
-  owner: null,
-  createdAt: "2026-01-02T03:04:05.678Z",
-  phase: "ready",
-  spec: parseSpec({ rvfPath: "/db.rvf", sshPort: 0, extraArgs: ["-d", "int"] }),
-  ...changes,
-});
+const record = (vmId: string, changes: Partial<VmRecord> = {}): VmRecord =>
+  recordWith({
+    vmId,
+    name: vmId.split("-")[0]!,
+    spec: parseSpec({ rvfPath: "/db.rvf", sshPort: 0, extraArgs: ["-d", "int"] }),
+    ...changes,
+  });
 
 test.each([
   ["before its first boot", { phase: "creating" as const }],

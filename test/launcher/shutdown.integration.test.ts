@@ -8,6 +8,7 @@ import { type VmRecord } from "../../src/launcher/record.js";
 import { generationFiles, socketPaths } from "../../src/launcher/vm-folder.js";
 import { shutdownProcess } from "../../src/launcher/shutdown.js";
 import { parseSpec } from "../../src/launcher/spec.js";
+import { generationWith, recordWith } from "../support/record.js";
 import { privateState } from "../support/state.js";
 import { eventually } from "../support/wait.js";
 
@@ -33,30 +34,9 @@ async function paused(vmId: string): Promise<{ record: VmRecord; qemu: ChildProc
     await monitor?.close();
     return monitor !== undefined;
   });
-  const startedAt = new Date().toISOString();
-  const record: VmRecord = {
-    format: 2,
-    vmId,
-    name: vmId,
-    owner: null,
-    createdAt: startedAt,
-    phase: "ready",
-    spec: parseSpec({ rvfPath: "/db.rvf", shutdownTimeoutSeconds: 3 }),
-    generation: {
-      number: 1,
-      uuid,
-      nonce: "",
-      qmpSocket,
-      controlSocket,
-      qemuVersion: "",
-      contentFingerprint: "",
-      kernelSha256: "",
-      kernelIntegrity: "",
-      accelerator: "tcg",
-      acceleratorReason: "",
-      startedAt,
-    },
-  };
+  const spec = parseSpec({ rvfPath: "/db.rvf", shutdownTimeoutSeconds: 3 });
+  const generation = generationWith({ uuid, qmpSocket, controlSocket });
+  const record = recordWith({ vmId, name: vmId, spec, generation });
   return { record, qemu };
 }
 
