@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findMicroKernel } from "../../src/appliance/micro-kernel.js";
+import type { MicroVmError } from "../../src/errors.js";
 import { script, withOwnMachine } from "../tools/setup/programs.js";
 
 const pinned = JSON.parse(
@@ -145,6 +146,21 @@ test.each([
     }),
   ),
 );
+
+test.each([
+  ["an initramfs and its packing", ["BLK_DEV_INITRD", "RD_GZIP", "PVH"]],
+  ["the store's disk", ["BLOCK", "BLK_DEV", "VIRTIO_BLK"]],
+  ["the network card", ["NETDEVICES", "NET_CORE", "VIRTIO_NET", "INET"]],
+  ["devices without PCI", ["VIRTIO_MENU", "VIRTIO_MMIO", "VIRTIO_MMIO_CMDLINE_DEVICES", "VIRTIO_CONSOLE"]],
+  ["KVM's clock", ["HYPERVISOR_GUEST", "PARAVIRT", "KVM_GUEST"]],
+])("the kernel has %s: where the source drops that without a word, nothing is built", async (_, options) => {
+  const dropping = `grep -vE "^CONFIG_(${options.join("|")})=y$"`;
+  const make = programs["make"]!.replace("cp", dropping).replace(" .config", " > .config");
+  await onMachine({ make }, { [newer.name]: lists(newer) }, async (folder) => {
+    const { evidence } = (await fetchOn(folder).catch((error: unknown) => error)) as MicroVmError;
+    expect(evidence!.split("\n").sort()).toEqual(options.map((option) => `CONFIG_${option}=y`).sort());
+  });
+});
 
 test("without lists of packages it is told how to get them", () =>
   onMachine({}, {}, () =>

@@ -153,7 +153,8 @@ test("a VM in the foreground whose output nobody reads any more still stops when
   running.stderr.destroy();
   await eventually(async () => (await listRecords())[0]?.phase === "ready");
   running.kill("SIGINT");
-  expect((await outcomeOf(running)).status).toBe(0);
+  // The record is ready a moment before the launch returns; until then the launch itself is called off.
+  expect([0, 130]).toContain((await outcomeOf(running)).status);
   expect(await leftovers()).toEqual([]);
 });
 

@@ -1,8 +1,10 @@
 /** Launches that must fail: each with its code, in words that help, and without a trace. */
-import { chmod, copyFile, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { launch, type VmSpecInput } from "../../src/launcher/index.js";
+import { hardwareObstacle } from "../../src/launcher/accelerator.js";
+import { findQemu, launch, type VmSpecInput } from "../../src/launcher/index.js";
+import { rememberKvm, verdictFolder } from "../../src/launcher/kvm-verdict.js";
 import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
 import { kernel, manifest, rvf, vec } from "../rvf/build.js";
 import { sampleRvf, stuckRvf } from "../support/rvf.js";
@@ -81,6 +83,18 @@ test("a kernel that requires KVM, where it is switched off", async () =>
     code: "KvmRequired",
     property: "enableKvm",
   }));
+
+test("a kernel that requires KVM, where a boot has shown that KVM fails", async () => {
+  // Where the device cannot even be opened, that is the reason.
+  const obstacle = await hardwareObstacle("kvm", "x86_64");
+  await rememberKvm({ binary: await findQemu() }, "x86_64", { works: false, reason: "QEMU aborted" });
+  expect(await failureOf({ rvfPath: place("wants-kvm.rvf") })).toMatchObject({
+    code: "KvmRequired",
+    property: "enableKvm",
+    message: expect.stringContaining(obstacle?.reason ?? ": QEMU aborted; it is tried again after") as string,
+  });
+  await rm(verdictFolder(), { recursive: true });
+});
 
 test("a port that is taken: by whom", async () => {
   const message = expect.stringMatching(
