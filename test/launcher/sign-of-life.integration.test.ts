@@ -40,15 +40,26 @@ test("a guest that spins under emulation is started again", async () => {
   expect(await leftovers()).toEqual([]);
 });
 
-test.each([
-  ["never speaks", "", /within 15 s: reached process, monitor; not reached console, ready line, HTTP$/],
-  ["spoke once", "hello", /within 15 s: reached process, monitor, console; not reached ready line, HTTP$/],
-])("a guest that %s ends with what it reached", async (_, words, message) => {
-  const launched = launch({ ...(await spinningGuest(words)), readyTimeoutSeconds: 15 });
-  await expect(launched).rejects.toMatchObject({
-    code: "Timeout",
-    message: expect.stringMatching(message) as string,
-  });
+test("a guest that never speaks, and one that spoke once, end with what they reached", async () => {
+  const launchFor15s = async (words: string) =>
+    await launch({ ...(await spinningGuest(words)), readyTimeoutSeconds: 15 });
+  const reached = (levels: string): unknown =>
+    expect.objectContaining({
+      code: "Timeout",
+      message: expect.stringMatching(new RegExp(`within 15 s: ${levels}$`)) as string,
+    });
+  // Both only wait.
+  const [silent, spoke] = await Promise.allSettled([launchFor15s(""), launchFor15s("hello")]);
+  expect([silent, spoke]).toEqual([
+    {
+      status: "rejected",
+      reason: reached("reached process, monitor; not reached console, ready line, HTTP"),
+    },
+    {
+      status: "rejected",
+      reason: reached("reached process, monitor, console; not reached ready line, HTTP"),
+    },
+  ]);
   expect(await leftovers()).toEqual([]);
 });
 
@@ -117,9 +128,10 @@ test("a guest that is not told its clock's rate comes up all the same", async ()
   const rvfPath = join(state.dir, "no-hint.rvf");
   // The launcher gives none where the RVF's own command line has one, and the kernel takes 0 for none.
   await makeSampleRvf(rvfPath, { image: appliancePath(), cmdline: "tsc_early_khz=0" });
-  for (let boot = 0; boot < 4; boot++) {
+  const bootOnce = async (): Promise<void> => {
     await using vm = await launch({ rvfPath, apiPort: 0, enableKvm: false, readyTimeoutSeconds: 600 });
     expect(await vm.query(sampleQuery(1), 5)).toHaveLength(5);
-  }
+  };
+  await Promise.all([bootOnce(), bootOnce()]);
   // On a busy host more boots hang, and each is found out later.
 }, 900_000);
