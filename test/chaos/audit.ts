@@ -9,6 +9,7 @@ import { vmDir } from "../../src/launcher/vm-folder.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
 import { connectQmp, queryStatus } from "../../src/qmp/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
+import { isAlive } from "../support/wait.js";
 import { listeningPorts, processesIn, qemusOf, type Found } from "./processes.js";
 import type { World } from "./world.js";
 
@@ -45,12 +46,23 @@ async function disagreements(status: VmStatus, qemus: Found[]): Promise<string[]
   const strays = qemus.filter((one) => one !== qemu && !besides.some((other) => isOf(other)(one)));
   if (strays.length > 0) return [`${strays.map(({ pid }) => pid).join(" and ")} run, which no record names`];
   if (qemu === undefined) {
-    const isTrue = ["exited", "creating"].includes(status.state) && status.pid === 0;
-    return isTrue ? [] : [`${says}, and no QEMU runs`];
+    if (status.state === "creating" && status.pid === 0) return launchDisagreements(status, record, qemu);
+    return status.state === "exited" && status.pid === 0 ? [] : [`${says}, and no QEMU runs`];
   }
   if (status.pid !== qemu.pid) return [`${says}, and QEMU runs as ${qemu.pid}`];
-  const found = status.state === "creating" ? "creating" : await foundAt(status, qemu);
+  if (status.state === "creating") return launchDisagreements(status, record, qemu);
+  const found = await foundAt(status, qemu);
   return found === status.state ? [] : [`${says}, and ${found} is found`];
+}
+
+/** Of a launch that nobody goes on with it is told whether QEMU runs, of another who is at work. */
+function launchDisagreements({ status }: VmStatus, record: VmRecord | undefined, qemu?: Found): string[] {
+  const worker = /^process (\d+) is at work on it$/.exec(status)?.[1];
+  const isTrue =
+    worker === undefined
+      ? status === `its launch was interrupted, ${qemu ? "and QEMU" : "nothing"} runs`
+      : isAlive(Number(worker));
+  return isTrue && record?.phase === "creating" ? [] : [`creating (${status}), which is not so`];
 }
 
 async function foundAt(status: VmStatus, { state }: Found): Promise<string> {

@@ -18,6 +18,7 @@ import { manyFaults } from "./faults/many.js";
 import { grown } from "./faults/parts.js";
 import { qemuFaults } from "./faults/qemu.js";
 import { recordFaults } from "./faults/record.js";
+import { unansweredFaults } from "./faults/unanswered.js";
 import { randomFrom, type Random } from "./random.js";
 import { handOut, type WorkersOptions } from "./workers.js";
 import type { World } from "./world.js";
@@ -30,6 +31,7 @@ export const faults: readonly Fault[] = [
   ...hostFaults,
   ...recordFaults,
   ...manyFaults,
+  ...unansweredFaults,
 ];
 
 export interface ChaosOrder {

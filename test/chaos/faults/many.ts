@@ -13,11 +13,15 @@ export const manyFaults: Fault[] = [
     name: "16 launches at once",
     weight: 0.1,
     inflict: async (world) => {
-      const launches = Array.from({ length: 16 }, () => createVm(anySpec(world)));
-      const vms = await Promise.all(launches);
+      // By this process and by others.
+      const others = Array.from({ length: 4 }, () => startLauncher({ does: "create", spec: anySpec(world) }));
+      const launches = Array.from({ length: 12 }, () => createVm(anySpec(world)));
+      const outcomes = await Promise.all(others.map(({ outcome }) => outcome));
+      assert.ok(outcomes.every(isDone), JSON.stringify(outcomes));
+      const vms = [...(await Promise.all(launches)), ...outcomes.map(({ done }) => done)];
       assert.equal(new Set(vms.map(({ boundApiPort }) => boundApiPort)).size, 16);
-      const [first, ...others] = vms;
-      for (const { vmId } of others)
+      const [first, ...rest] = vms;
+      for (const { vmId } of rest)
         await destroyVm(vmId, { from: world.random.pick(["powerdown", "sigkill"]) });
       return { vmId: first!.vmId, spec: first!.spec };
     },
