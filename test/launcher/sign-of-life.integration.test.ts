@@ -128,10 +128,7 @@ test("a guest that is not told its clock's rate comes up all the same", async ()
   const rvfPath = join(state.dir, "no-hint.rvf");
   // The launcher gives none where the RVF's own command line has one, and the kernel takes 0 for none.
   await makeSampleRvf(rvfPath, { image: appliancePath(), cmdline: "tsc_early_khz=0" });
-  const bootOnce = async (): Promise<void> => {
-    await using vm = await launch({ rvfPath, apiPort: 0, enableKvm: false, readyTimeoutSeconds: 600 });
-    expect(await vm.query(sampleQuery(1), 5)).toHaveLength(5);
-  };
-  await Promise.all([bootOnce(), bootOnce()]);
-  // On a busy host more boots hang, and each is found out later.
+  await using vm = await launch({ rvfPath, apiPort: 0, enableKvm: false, readyTimeoutSeconds: 600 });
+  expect(await vm.query(sampleQuery(1), 5)).toHaveLength(5);
+  // On a busy host most boots hang, one after the other, and each is found out later.
 }, 900_000);
