@@ -15,6 +15,8 @@ const common = {
 export default {
   // Tests of VMs mostly wait. Jest's own choice, one worker less than processors, leaves half of a small machine idle.
   maxWorkers: "100%",
+  // A bound for what hangs, not a measure: Jest's own 5 seconds are short for a test of one second on a busy machine.
+  testTimeout: 30_000,
   projects: [
     {
       ...common,

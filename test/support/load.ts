@@ -10,7 +10,7 @@ const clientsOfEachKind = 3;
 const pauseMs = 60;
 
 /** After which a query that got no reply is asked once more, as `query` of `src/client` does. */
-const retryMs = 20;
+const retryMs = 100;
 
 const patienceMs = 30_000;
 
