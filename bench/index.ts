@@ -2,10 +2,12 @@
 import type { Benchmark } from "./benchmark.js";
 import { handover } from "./handover/index.js";
 import { launcher } from "./launcher/index.js";
+import { provider } from "./provider/index.js";
 import { rvf } from "./rvf/index.js";
 
 export const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ["rvf", rvf],
   ["launcher", launcher],
+  ["provider", provider],
   ["handover", handover],
 ]);

@@ -1,6 +1,6 @@
 /** Runs the tools that the build needs, so that a failure tells which one, why, and what to do. */
 import { createInterface } from "node:readline";
-import { execa, ExecaError } from "execa";
+import type { ExecaError } from "execa";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
 const EVIDENCE_LINES = 20;
@@ -24,9 +24,11 @@ export interface RunOptions {
  */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<Buffer> {
   const { cwd, env, signal, onLine, log } = options;
+  // Loaded for a build alone, of which most who import this make none.
+  const execa = await import("execa");
   const output = log === undefined ? "pipe" : (["pipe", { file: log, append: true }] as const);
   try {
-    const subprocess = execa(command, args, {
+    const subprocess = execa.execa(command, args, {
       ...(cwd === undefined ? {} : { cwd }),
       ...(signal === undefined ? {} : { cancelSignal: signal }),
       // Messages are shown to the user, and apt's are parsed.
@@ -42,7 +44,7 @@ export async function run(command: string, args: readonly string[], options: Run
     const { stdout } = await subprocess;
     return Buffer.from(stdout);
   } catch (cause) {
-    throw cause instanceof ExecaError ? failure(command, cause as ExecaError, options) : cause;
+    throw cause instanceof execa.ExecaError ? failure(command, cause as ExecaError, options) : cause;
   }
 }
 

@@ -1,5 +1,4 @@
 /** Runs a program for what it prints. */
-import { execa } from "execa";
 
 /** Far beyond what any QEMU prints about itself. */
 const longestOutput = 1_000_000;
@@ -9,6 +8,8 @@ const longestOutput = 1_000_000;
  * execa's error where it fails.
  */
 export async function outputOf(binary: string, args: string[], timeoutMs: number): Promise<string> {
+  // Seldom needed, since what a binary prints is remembered.
+  const { execa } = await import("execa");
   const running = execa(binary, args, { stdin: "ignore", maxBuffer: longestOutput, detached: true });
   let late = false;
   const alarm = setTimeout(() => {

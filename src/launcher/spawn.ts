@@ -3,7 +3,7 @@ import { lstat, mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa, type ResultPromise } from "execa";
+import type { ResultPromise } from "execa";
 import { SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { evidenceOf, readEnding } from "./ending.js";
@@ -39,6 +39,8 @@ export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
   await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 });
   const { exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile } = files;
   const kept = [exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile];
+  // Loaded when a VM is started: most of what the provider is asked for starts none, and this is half of its own loading.
+  const { execa } = await import("execa");
   const shell = execa("/bin/sh", ["-c", keeper, ...kept, ...argv], {
     detached: true,
     cleanup: false,

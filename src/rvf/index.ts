@@ -6,6 +6,7 @@ import type { KeyObject } from "node:crypto";
 import { MicroVmError } from "../errors.js";
 import { kernelCacheDir } from "../paths.js";
 import { extractInto, type Reading } from "./cache/extract.js";
+import { recall } from "./cache/known.js";
 import { examineKernel, readPart, type ExaminedKernel, type Sinks } from "./examine.js";
 import { KERNEL_HEADER_BYTES } from "./format/kernel.js";
 import { SEGMENT_HEADER_BYTES } from "./format/segment.js";
@@ -123,17 +124,20 @@ export function inspectStore(path: string): Promise<StoreReport> {
 }
 
 /**
- * The newest kernel of an RVF, read and judged. Throws RvfNotFound, RvfInvalid, NoKernelSegment, KernelUnsupported,
- * KernelDamaged, KernelUntrusted, Io, or InvalidArgument for a bad key.
+ * The newest kernel of an RVF, read and judged; one that was extracted before, from a file that has not changed since, is not read
+ * again. Throws RvfNotFound, RvfInvalid, NoKernelSegment, KernelUnsupported, KernelDamaged, KernelUntrusted, Io, or InvalidArgument
+ * for a bad key.
  */
 export function readKernel(
   path: string,
-  { verification = "lenient", trustedKeys = [] }: Trust = {},
+  { cacheDir = kernelCacheDir(), verification = "lenient", trustedKeys = [] }: ExtractOptions = {},
 ): Promise<Kernel> {
   const keys = trustedKeys.map(parsePublicKey);
-  return withSource(path, "rvf", async (source) =>
-    judged((await readFacts(source, keys, verification)).facts, verification),
-  );
+  return withSource(path, "rvf", async (source) => {
+    const known = await recall<KernelFacts>(source, cacheDir, circumstancesOf(keys));
+    const { facts } = known ?? (await readFacts(source, keys, verification));
+    return judged(facts, verification);
+  });
 }
 
 /**
@@ -147,17 +151,25 @@ export function extractKernel(
 ): Promise<ExtractedFiles & { kernel: Kernel }> {
   const keys = trustedKeys.map(parsePublicKey);
   return withSource(path, "rvf", async (source) => {
-    const circumstances = ["rvf", ...keys.map(fingerprint).sort()];
-    const { facts, ...files } = await extractInto<KernelFacts>(source, cacheDir, circumstances, (sinks) =>
-      readFacts(source, keys, verification, sinks),
+    const { facts, ...files } = await extractInto<KernelFacts>(
+      source,
+      cacheDir,
+      circumstancesOf(keys),
+      (sinks) => readFacts(source, keys, verification, sinks),
     );
     return { ...files, sha256: facts.report.image.sha256, kernel: judged(facts, verification) };
   });
 }
 
-/** What a plain kernel file is. Throws InvalidArgument if it is missing or no regular file, Io if it is unreadable. */
-export function inspectImage(path: string): Promise<ImageFile> {
-  return withSource(path, "image", async (source) => (await readImageFile(source)).facts);
+/** What a plain kernel file is, as `readKernel` reads. Throws InvalidArgument if it is missing or no regular file, Io if it is unreadable. */
+export function inspectImage(
+  path: string,
+  { cacheDir = kernelCacheDir() }: Pick<ExtractOptions, "cacheDir"> = {},
+): Promise<ImageFile> {
+  return withSource(path, "image", async (source) => {
+    const known = await recall<ImageFile>(source, cacheDir, imageCircumstances);
+    return (known ?? (await readImageFile(source))).facts;
+  });
 }
 
 /** Copies a plain kernel file, and an initramfs appended to it, into the cache as `extractKernel` does. */
@@ -166,12 +178,15 @@ export function extractImage(
   { cacheDir = kernelCacheDir() }: Pick<ExtractOptions, "cacheDir"> = {},
 ): Promise<ExtractedFiles & { file: ImageFile }> {
   return withSource(path, "image", async (source) => {
-    const { facts, ...files } = await extractInto<ImageFile>(source, cacheDir, ["image"], (sinks) =>
+    const { facts, ...files } = await extractInto<ImageFile>(source, cacheDir, imageCircumstances, (sinks) =>
       readImageFile(source, sinks),
     );
     return { ...files, sha256: facts.image.sha256, file: facts };
   });
 }
+
+const circumstancesOf = (keys: readonly KeyObject[]): string[] => ["rvf", ...keys.map(fingerprint).sort()];
+const imageCircumstances = ["image"];
 
 /** What is remembered of a kernel: all but the judgement, which depends on the policy. */
 interface KernelFacts {

@@ -2,7 +2,13 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { extractKernel, generateKeyPair, signKernel, type ExtractOptions } from "../../../src/rvf/index.js";
+import {
+  extractKernel,
+  generateKeyPair,
+  readKernel,
+  signKernel,
+  type ExtractOptions,
+} from "../../../src/rvf/index.js";
 import { bzImage, kernel, manifest, rvf, scratch, vec } from "../build.js";
 import { meterReads } from "../fuzz/meter.js";
 
@@ -53,6 +59,17 @@ const recordsIn = (cacheDir: string): string[] =>
 test("the second time gives the same without a look at the images", async () => {
   const { first, again } = await known();
   expect(await again()).toEqual({ ...first, readImages: false });
+});
+
+test("to look at its kernel takes no look at the images either", async () => {
+  const { path, cacheDir, first } = await known();
+  meter.take();
+  const seen = await readKernel(path, { cacheDir });
+  expect(meter.take().bytes).toBeLessThan(FEW_BYTES);
+  expect(seen).toEqual(first.kernel);
+  await expect(readKernel(path, { cacheDir, verification: "signed" })).rejects.toMatchObject({
+    code: "KernelUntrusted",
+  });
 });
 
 test("a file that changed just now is not remembered", async () => {
