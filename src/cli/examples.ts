@@ -35,6 +35,7 @@ const examples: Record<string, string[]> = {
     "microvm appliance --from appliance.img --sha256 HASH",
     "microvm appliance --out appliance.img",
   ],
+  cache: ["microvm cache ls", "microvm cache rm 3f9a", "microvm cache prune"],
   keygen: ["microvm keygen -o release  # release.key and release.pub"],
 };
 

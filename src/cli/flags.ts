@@ -18,6 +18,7 @@ const flags: Record<Exclude<keyof VmSpec, "enableKvm" | "verification" | "kernel
   readyTimeoutSeconds: "--ready-timeout",
   firstOutputTimeoutSeconds: "--first-output-timeout",
   shutdownTimeoutSeconds: "--shutdown-timeout",
+  warmStart: "--warm-start",
   updateStrategy: "--update-strategy",
   drainTimeoutSeconds: "--drain-timeout",
 };

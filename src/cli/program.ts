@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { MicroVmError } from "../errors.js";
 import { addAdopt } from "./adopt.js";
 import { addAppliance } from "./appliance.js";
+import { addCache } from "./cache.js";
 import { addCheck } from "./check.js";
 import { addDryRun } from "./dry-run.js";
 import { addEmbed } from "./embed.js";
@@ -51,6 +52,7 @@ export async function microvm(args: string[]): Promise<number> {
     addSign,
     addKeygen,
     addAppliance,
+    addCache,
     addAdopt,
   ])
     add(program);

@@ -17,6 +17,7 @@ export interface SpecOptions extends TrustOptions {
   readyTimeout?: number;
   firstOutputTimeout?: number;
   shutdownTimeout?: number;
+  warmStart?: boolean;
   updateStrategy?: "beside" | "stopFirst";
   drainTimeout?: number;
   extraArgs: string[];
@@ -43,6 +44,7 @@ export function addSpecOptions(command: Command): Command {
     .option("--ready-timeout <seconds>", "how long the guest may take to answer (default: 60)", wholeNumber)
     .option("--first-output-timeout <seconds>", "how long KVM may stay silent (default: 10)", wholeNumber)
     .option("--shutdown-timeout <seconds>", "how long a power-down may take (default: 10)", wholeNumber)
+    .option("--warm-start", "go on from a saved state; the first boot of such a VM saves it")
     .addOption(
       new Option("--update-strategy <strategy>", "how a stack's update boots anew (default: beside)").choices(
         ["beside", "stopFirst"],
@@ -75,6 +77,7 @@ export function specFrom(file: string, options: SpecOptions): VmSpecInput {
     readyTimeoutSeconds: options.readyTimeout,
     firstOutputTimeoutSeconds: options.firstOutputTimeout,
     shutdownTimeoutSeconds: options.shutdownTimeout,
+    warmStart: options.warmStart,
     updateStrategy: options.updateStrategy,
     drainTimeoutSeconds: options.drainTimeout,
     extraArgs: options.extraArgs,

@@ -1,15 +1,17 @@
 /** One start of QEMU: written down before, watched until its guest answers, shows no sign of life or ends. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MicroVmError } from "../errors.js";
 import type { AcceleratorChoice } from "./accelerator.js";
 import { readEnding } from "./ending.js";
 import { contentFingerprint } from "./fingerprint.js";
 import { boundPorts, type BoundPorts } from "./forwards.js";
 import { connectMonitor } from "./monitor.js";
-import { planQemu } from "./plan.js";
+import { planQemu, type MemoryFile } from "./plan.js";
 import { apiUrl, assertPortFree, isPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
-import { hostBootId, waitGone } from "./process.js";
+import { hostBootId, waitGone, type VmProcess } from "./process.js";
 import type { Progress } from "./progress.js";
 import { race, waitReady } from "./ready.js";
 import { removeStale, writeRecord, type Generation, type VmRecord } from "./record.js";
@@ -76,20 +78,34 @@ export async function prepareGeneration(
   return attempt;
 }
 
-/** Starts QEMU and waits until the guest answers, or shows no sign of life. */
+/** A start whose memory is a file. */
+export interface FromFile {
+  memory: MemoryFile;
+  /** Gives a guest that was saved its other state, and makes it this VM's; it then writes its ready line. */
+  goOn?: (running: Attempt, signal: AbortSignal) => Promise<void>;
+  /** How long that may take, in milliseconds, instead of what the spec says. */
+  timeoutMs?: number;
+}
+
+/** To be saved it is reached by nobody: what others tell a guest would be in its memory. */
+const unreached = { bindAddress: "127.0.0.1", apiPort: 0, sshPort: undefined };
+
+/** Starts QEMU and waits until the guest answers, or shows no sign of life. What answers is ready once that is written down (`markReady`). */
 export async function bring(
   attempt: Attempt,
   preparation: Preparation,
   since: number,
-  options: BootOptions,
+  { file, ...options }: BootOptions & { file?: FromFile | undefined },
 ): Promise<Attempt | Lifeless> {
   const { signal, onProgress } = options;
-  const { vmId, spec, generation } = attempt;
-  const { accelerator, nonce } = generation;
+  const { vmId, generation } = attempt;
+  const saving = file?.memory.use === "saving";
+  const spec = saving ? { ...attempt.spec, ...unreached } : attempt.spec;
+  const { nonce } = generation;
   const { kernel } = preparation;
   const files = generationFiles(vmId, generation.number);
   const ports = {
-    apiPort: await portToBind("apiPort", spec, generation.boundApiPort),
+    apiPort: saving ? 0 : await portToBind("apiPort", spec, generation.boundApiPort),
     sshPort:
       spec.sshPort === undefined ? undefined : await portToBind("sshPort", spec, generation.boundSshPort),
   };
@@ -100,32 +116,66 @@ export async function bring(
     tscKhz: await hostTscKhz(),
     vmId,
     files,
+    memory: file?.memory,
   });
   const spawned = performance.now();
-  const timeoutMs = spec.readyTimeoutSeconds * 1000;
+  const { timeoutMs = spec.readyTimeoutSeconds * 1000, goOn } = file ?? {};
   const vm = await spawnQemu({ argv, files, ...generation, deadline: since + timeoutMs, signal });
-  const bound = await portsOf(generation, ports, kernel.guestApiPort).catch(async (error: unknown) => {
-    // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
-    throw (await waitGone(vm, 1000)) ? await startFailure(files) : error;
-  });
+  // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
+  const orDeath = async (error: unknown): Promise<never> => {
+    throw !signal?.aborted && (await waitGone(vm, 1000)) ? await startFailure(files) : error;
+  };
+  const bound = await portsOf(generation, ports, kernel.guestApiPort).catch(orDeath);
   const { pid, startTicks } = vm;
-  const running: Attempt = { ...attempt, generation: { ...generation, pid, startTicks, ...bound } };
+  const known = { pid, startTicks, ...(!saving && bound), ...(goOn && { warm: true as const }) };
+  const running: Attempt = { ...attempt, generation: { ...generation, ...known } };
   await writeRecord(recordOf(running, options));
 
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
   const url = apiUrl(bound.boundApiPort, spec.bindAddress);
-  // The last start that fits into the time is left alone, because a guest that is merely odd may come up.
-  const mayHang = accelerator === "tcg" && kernel.arch === "x86_64" && spawned < since + timeoutMs / 2;
+  const watch = { files, vm, nonce, url, timeoutMs, since };
   const outcome = await race<Lifeless | undefined>(signal, [
-    (stop) => waitReady({ files, vm, nonce, url, timeoutMs, since, signal: stop }).then(() => undefined),
-    ...(accelerator === "tcg"
-      ? []
-      : [(stop: AbortSignal) => silence({ generation, files }, spec.firstOutputTimeoutSeconds * 1000, stop)]),
-    ...(mayHang ? [(stop: AbortSignal) => hang({ generation, files }, vm, stop)] : []),
+    async (stop) => {
+      await goOn?.(running, stop).catch(orDeath);
+      return void (await waitReady({ ...watch, wordOnly: goOn !== undefined, signal: stop }));
+    },
+    // One that goes on has booted before: its time is all that it is watched for.
+    ...(goOn
+      ? [(stop: AbortSignal) => lateness(timeoutMs, stop)]
+      : lifelessness({ attempt, kernel, vm, early: spawned < since + timeoutMs / 2 })),
   ]);
   if (outcome !== undefined) return outcome;
   const bootMillis = Math.round(performance.now() - spawned);
-  const ready: Attempt = { ...running, phase: "ready", generation: { ...running.generation, bootMillis } };
+  return { ...running, generation: { ...running.generation, bootMillis } };
+}
+
+async function lateness(timeoutMs: number, signal: AbortSignal): Promise<never> {
+  await sleep(timeoutMs, undefined, { signal });
+  throw new MicroVmError("Timeout", `it did not answer within ${timeoutMs / 1000} s`);
+}
+
+/** Waits for what shows that a guest never gets to run. */
+function lifelessness({
+  attempt: { vmId, spec, generation },
+  kernel,
+  vm,
+  early,
+}: {
+  attempt: Attempt;
+  kernel: Preparation["kernel"];
+  vm: VmProcess;
+  early: boolean;
+}): ((signal: AbortSignal) => Promise<Lifeless>)[] {
+  const awaited = { generation, files: generationFiles(vmId, generation.number) };
+  if (generation.accelerator !== "tcg")
+    return [(stop) => silence(awaited, spec.firstOutputTimeoutSeconds * 1000, stop)];
+  // The last start that fits into the time is left alone, because a guest that is merely odd may come up.
+  return kernel.arch === "x86_64" && early ? [(stop) => hang(awaited, vm, stop)] : [];
+}
+
+/** Writes down that it answers. */
+export async function markReady(attempt: Attempt, options: BootOptions): Promise<Attempt> {
+  const ready: Attempt = { ...attempt, phase: "ready" };
   await writeRecord(recordOf(ready, options));
   return ready;
 }

@@ -20,6 +20,7 @@ export {
   type Problem,
   type RequirementsReport,
 } from "./requirements.js";
+export { listStates, pruneStates, removeStates, type SavedState } from "./warm/saved-states.js";
 export { vmLockHolder } from "./lock.js";
 export { dryRun, type DryRun } from "./dry-run.js";
 export { architectures, type Arch } from "./arch.js";

@@ -29,6 +29,14 @@ export interface PlanInput {
   qmpSocket: string;
   controlSocket: string;
   guestSocket: string;
+  memory?: MemoryFile | undefined;
+}
+
+/** A file that is the guest's memory. */
+export interface MemoryFile {
+  path: string;
+  /** `saving`: the guest writes into it; `saved`: it goes on from what is there by a copy of its own, once it is given its other state. */
+  use: "saving" | "saved";
 }
 
 export interface Plan {
@@ -61,9 +69,13 @@ export function planQemu(input: PlanInput): Plan {
     cmdline,
     argv: [
       qemu.binary,
-      ...["-machine", `${machineOf[kernel.arch]},accel=${accelerator}${machineSettings[kernel.arch]}`],
+      ...[
+        "-machine",
+        `${machineOf[kernel.arch]},accel=${accelerator}${machineSettings[kernel.arch]}${input.memory ? `,memory-backend=${MEMORY}` : ""}`,
+      ],
       ...["-cpu", cpuModel(accelerator, kernel.arch)],
       ...["-smp", String(spec.vcpus), "-m", `${spec.memoryMb}M`],
+      ...memoryArgs(spec, input.memory),
       ...["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"],
       ...["-name", input.vmId, "-uuid", input.uuid, "-pidfile", files.pidFile],
       // A pipe or socket that nobody reads blocks the guest: the keeper empties this one, and that of the ready port.
@@ -118,6 +130,23 @@ const machineSettings: Record<Arch, string> = {
 /** The device is one of x86's; a user's own, with other properties, takes the place of ours, since there cannot be two. */
 const takesPvpanic = ({ spec, kernel, qemu }: PlanInput): boolean =>
   kernel.arch === "x86_64" && qemu.pvpanic && !spec.extraArgs.some((word) => /^pvpanic(,|$)/.test(word));
+
+const MEMORY = "memory";
+
+function memoryArgs({ memoryMb }: VmSpec, memory: MemoryFile | undefined): string[] {
+  if (memory === undefined) return [];
+  const backend = {
+    ...{
+      "qom-type": "memory-backend-file",
+      id: MEMORY,
+      size: memoryMb * 1024 * 1024,
+      "mem-path": memory.path,
+    },
+    // Not shared, what the guest changes is its own, and what it does not change is in the host's memory once for all.
+    share: memory.use === "saving",
+  };
+  return ["-object", JSON.stringify(backend), ...(memory.use === "saved" ? ["-incoming", "defer"] : [])];
+}
 
 /** The guest's network, to which forwards of host ports belong. */
 export const NETDEV = "net0";

@@ -23,6 +23,8 @@ export interface ReadyWatch {
   timeoutMs: number;
   /** What the time-out is counted from, by `performance.now()`; default now. */
   since?: number | undefined;
+  /** Whether an HTTP answer counts without the guest's own line: a guest that is to take a nonce may serve before it does. */
+  wordOnly?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -42,7 +44,7 @@ export async function waitReady(watch: ReadyWatch): Promise<void> {
   // The deadline ends the race before its story is gathered, which takes time in which a guest may still come up.
   const outcome = await race<"ready" | "late">(watch.signal, [
     (signal) => guestsWord(watch, signal).then(() => httpAnswer(20, signal)),
-    (signal) => httpAnswer(250, signal),
+    ...(watch.wordOnly ? [] : [(signal: AbortSignal) => httpAnswer(250, signal)]),
     (signal) => end(watch, signal),
     (signal) => sleep(left, "late" as const, { signal }),
   ]);
@@ -69,7 +71,10 @@ export async function race<T>(
 }
 
 /** Ends when the guest wrote its ready line; throws when it wrote why it cannot serve. */
-async function guestsWord(watch: ReadyWatch, signal: AbortSignal): Promise<void> {
+export async function guestsWord(
+  watch: Pick<ReadyWatch, "files" | "nonce">,
+  signal: AbortSignal,
+): Promise<void> {
   for await (const _ of changesIn(watch.files.dir, signal)) {
     const { ready, fatal } = await guestWords(watch);
     if (ready) return;
@@ -88,14 +93,14 @@ async function end(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
 async function guestWords({
   files,
   nonce,
-}: ReadyWatch): Promise<{ ready: boolean; fatal?: string | undefined }> {
+}: Pick<ReadyWatch, "files" | "nonce">): Promise<{ ready: boolean; fatal?: string | undefined }> {
   if (!(await hasContent(files.ready))) return { ready: false };
   const lines = (await firstBytes(files.ready, wordsBytes)).toString("utf8").split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };
 }
 
-async function gaveUp({ files }: ReadyWatch, reason: string): Promise<MicroVmError> {
+async function gaveUp({ files }: Pick<ReadyWatch, "files">, reason: string): Promise<MicroVmError> {
   return new MicroVmError("QemuExited", `the guest gave up: ${reason}`, {
     evidence: await evidenceOf(files),
   });

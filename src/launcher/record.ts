@@ -41,6 +41,8 @@ const generationSchema = z.object({
   startTicks: z.string().optional(),
   boundApiPort: z.int().optional(),
   boundSshPort: z.int().optional(),
+  /** Whether it went on from a saved state instead of booting. */
+  warm: z.literal(true).optional(),
   /** From QEMU's spawn to the first HTTP answer; known once ready. */
   bootMillis: z.int().optional(),
 });

@@ -73,6 +73,8 @@ const vmSpecSchema = z.strictObject({
   firstOutputTimeoutSeconds: seconds.default(10),
   /** How long the guest may take to power down before harder means follow, in seconds. */
   shutdownTimeoutSeconds: seconds.default(10),
+  /** Whether it goes on from a state that was saved right after the first boot of such a VM (warm/). */
+  warmStart: z.boolean().default(false),
   /** Whether an update boots the next VM beside the one that serves, or stops that first, as on a host without room for both. */
   updateStrategy: z.enum(["beside", "stopFirst"]).default("beside"),
   /** How long what is in flight may take on a VM whose place another has taken, in seconds. */
@@ -116,8 +118,21 @@ export function conflictsIn({
   allowUnsafeArgs,
   kernel,
   kernelPath,
+  warmStart,
 }: Partial<VmSpec>): MicroVmError[] {
   const conflicts: MicroVmError[] = [];
+  if (warmStart === true && extraArgs.length > 0) {
+    conflicts.push(
+      new MicroVmError(
+        "InvalidArgument",
+        "warmStart: extraArgs may give the VM what a saved state does not hold",
+        {
+          hint: "Leave one of them out.",
+          property: "warmStart",
+        },
+      ),
+    );
+  }
   if (kernel !== undefined && kernelPath !== undefined) {
     conflicts.push(
       new MicroVmError("InvalidArgument", `kernel: it is the appliance, and kernelPath names another`, {

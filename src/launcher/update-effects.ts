@@ -28,6 +28,7 @@ export const updateEffects: Readonly<Record<keyof VmSpec, UpdateEffect>> = {
   readyTimeoutSeconds: "none",
   firstOutputTimeoutSeconds: "none",
   shutdownTimeoutSeconds: "none",
+  warmStart: "none",
   updateStrategy: "none",
   drainTimeoutSeconds: "none",
 };

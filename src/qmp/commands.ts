@@ -7,7 +7,7 @@ import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import type { QmpConnection, WaitOptions } from "./connection.js";
 
-function reply<T>(command: string, schema: z.ZodType<T>, value: unknown): T {
+export function reply<T>(command: string, schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   // Unlike JSON.stringify, inspect stops at a depth: a reply may be nested deeper than the stack.

@@ -6,6 +6,7 @@ export { connectQmp, MAX_SOCKET_PATH_BYTES } from "./connect.js";
 export type { QmpConnection, WaitOptions } from "./connection.js";
 export type { EventsOptions } from "./events.js";
 export type { QemuVersion, QmpEvent } from "./framing.js";
+export { awaitState, saveState } from "./migration.js";
 export { blockReads, queryStatus, quit, systemPowerdown, type QmpStatus } from "./commands.js";
 export {
   addHostForward,

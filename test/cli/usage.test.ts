@@ -21,7 +21,7 @@ test("help and version are no failure", async () => {
   expect(help).toMatchObject({ status: 0, stderr: "" });
   for (const name of [
     ..."run ls status logs query stop kill prune check dry-run".split(" "),
-    ..."inspect verify extract embed sign keygen appliance adopt".split(" "),
+    ..."inspect verify extract embed sign keygen appliance cache adopt".split(" "),
   ])
     expect(help.stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
   expect(await run("--version")).toMatchObject({
@@ -39,7 +39,7 @@ test("help and version are no failure", async () => {
 test("every subcommand's help ends with examples, whose options it has", async () => {
   const help = await run("--help");
   const names = [...help.stdout.matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map((match) => match[1]!);
-  expect(names).toHaveLength(18);
+  expect(names).toHaveLength(19);
   for (const name of names) {
     const { stdout } = await run(name, "--help");
     const [options, examples] = stdout.split("\nExamples:\n") as [string, string];

@@ -205,3 +205,16 @@ test("a comma in a path injects nothing", () => {
 
 test("the command line tells what it appends", () =>
   expect(planQemu(input).argv).toContain(planQemu(input).cmdline));
+
+test.each([
+  ["saving", true, []],
+  ["saved", false, ["-incoming defer"]],
+] as const)("a file is its memory, for a guest that is %s", (use, share, incoming) => {
+  const memory = { path: "/c/a,b/memory", use };
+  const file = { id: "memory", size: 128 * 1024 * 1024, "mem-path": "/c/a,b/memory", share };
+  expect(lines({ memory }).filter((line) => !lines().includes(line))).toEqual([
+    "-machine microvm,accel=tcg,acpi=on,rtc=on,memory-backend=memory",
+    `-object ${JSON.stringify({ "qom-type": "memory-backend-file", ...file })}`,
+    ...incoming,
+  ]);
+});

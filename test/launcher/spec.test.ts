@@ -17,6 +17,7 @@ test("the defaults are the seed's", () =>
     readyTimeoutSeconds: 60,
     firstOutputTimeoutSeconds: 10,
     shutdownTimeoutSeconds: 10,
+    warmStart: false,
     updateStrategy: "beside",
     drainTimeoutSeconds: 10,
   }));
@@ -151,6 +152,9 @@ describe("inputs that are wrong together", () => {
     );
     expect(conflictsIn({ sshPort: 1, extraArgs: opening })).toEqual([]);
     expect(conflictsIn({})).toEqual([]);
+    expect(conflictsIn({ kernel: "appliance", kernelPath: "/k" })).toMatchObject([{ property: "kernel" }]);
+    expect(conflictsIn({ warmStart: true, extraArgs: ["-S"] })).toMatchObject([{ property: "warmStart" }]);
+    expect(conflictsIn({ warmStart: false, extraArgs: ["-S"] })).toEqual([]);
   });
 });
 

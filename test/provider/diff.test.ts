@@ -22,6 +22,7 @@ test.each<[keyof Inputs, unknown]>([
   ["readyTimeoutSeconds", 90],
   ["firstOutputTimeoutSeconds", 5],
   ["shutdownTimeoutSeconds", 20],
+  ["warmStart", true],
   ["updateStrategy", "stopFirst"],
   ["drainTimeoutSeconds", 1],
   ["owner", { ...sampleInputs.owner, stack: "other" }],

@@ -17,6 +17,7 @@ export const sampleInputs: Inputs = {
   readyTimeoutSeconds: 60,
   firstOutputTimeoutSeconds: 10,
   shutdownTimeoutSeconds: 10,
+  warmStart: false,
   updateStrategy: "beside",
   drainTimeoutSeconds: 10,
   owner: { project: "project", stack: "stack", resource: "db" },

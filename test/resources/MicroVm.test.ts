@@ -57,6 +57,7 @@ const args: Required<MicroVmArgs> = {
   readyTimeoutSeconds: 90,
   firstOutputTimeoutSeconds: 5,
   shutdownTimeoutSeconds: 20,
+  warmStart: true,
   updateStrategy: "stopFirst",
   drainTimeoutSeconds: 3,
 };

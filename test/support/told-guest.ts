@@ -3,32 +3,16 @@
  * flood its console, or whatever Linux does for a letter in /proc/sysrq-trigger (`c` panic, `b` reset, `o` power-off).
  */
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { gzipSync } from "node:zlib";
-import { cpio } from "../../src/appliance/cpio.js";
-import { extractImage } from "../../src/rvf/index.js";
-import { parseInitramfs } from "../appliance/parse-cpio.js";
-import { appliancePath } from "./rvf.js";
+import { writeInitramfsWith } from "./beside-init.js";
 
-/** Writes the initramfs: the appliance's own behind an /init that starts it as PID 1, with a child of ours beside it. */
-export const writeToldInitramfs = async (path: string): Promise<void> => await writeInitramfs(path, told);
+/** Writes the initramfs of such a guest. */
+export const writeToldInitramfs = async (path: string): Promise<void> =>
+  await writeInitramfsWith(path, told, data);
 
 /** One whose guest writes "flood" to its console and then serves only once it is told something, whatever that is. */
 export const writeWaitingInitramfs = async (path: string): Promise<void> =>
-  await writeInitramfs(path, waiting);
-
-async function writeInitramfs(path: string, code: string): Promise<void> {
-  const { initramfsPath } = await extractImage(appliancePath());
-  const appliance = await readFile(initramfsPath!);
-  const init = parseInitramfs(appliance).find((member) => member.path === "init")!;
-  // Where two archives have a file of one name, the later one's stays.
-  const ours = cpio([
-    { kind: "file", path: "served", mode: 0o755, data: init.data },
-    { kind: "file", path: "init", mode: 0o755, data: executable(code) },
-  ]);
-  await writeFile(path, Buffer.concat([appliance, gzipSync(ours)]));
-}
+  await writeInitramfsWith(path, waiting, data);
 
 /** The inputs that give a VM such a guest, which listens on the socket. */
 export const toldGuest = (initramfsPath: string, socket: string) => ({
@@ -47,7 +31,6 @@ export async function tell(socket: string, letter: string): Promise<void> {
   await once(connection, "close");
 }
 
-/** Machine code, since no compiler can be counted on where tests run. Its data lies behind it, from 0x400200 on. */
 const told = `
   b839000000 0f05 85c0 7413          #         fork(); the child goes to "child"
   b83b000000 bf00024000 be40024000   #         execve("/served", ["/served"], [])
@@ -78,27 +61,14 @@ const waiting = `
   31d2 0f05
 `;
 
-/** A static x86-64 ELF file of one segment, readable, writable and executable. */
-function executable(code: string): Buffer {
-  const base = 0x400000n;
-  const file = Buffer.alloc(0x300);
-  file.write("7f454c46020101", "hex");
-  // ET_EXEC, EM_X86_64, version; sizes of the two headers and that there is one program header.
-  file.write("02003e0001000000", 0x10, "hex");
-  file.write("400038000100", 0x34, "hex");
-  file.writeBigUInt64LE(base + 0x78n, 0x18);
-  file.writeBigUInt64LE(0x40n, 0x20);
-  // PT_LOAD of the whole file at the base.
-  file.write("0100000007000000", 0x40, "hex");
-  file.writeBigUInt64LE(base, 0x50);
-  file.writeBigUInt64LE(BigInt(file.length), 0x60);
-  file.writeBigUInt64LE(BigInt(file.length), 0x68);
-  file.writeBigUInt64LE(0x1000n, 0x70);
-  file.write(code.replaceAll(/#.*|\s/g, ""), 0x78, "hex");
-  file.write("/served", 0x200);
-  file.write("/proc/sysrq-trigger", 0x210);
-  file.writeBigUInt64LE(20_000_000n, 0x238);
-  file.writeBigUInt64LE(base + 0x200n, 0x240);
-  file.write(`${"flood ".repeat(10)}...\n`, 0x260);
-  return file;
+const data = [
+  [0x400210, "/proc/sysrq-trigger"],
+  [0x400230, timespec(20_000_000n)],
+  [0x400260, `${"flood ".repeat(10)}...\n`],
+] as const;
+
+function timespec(nanoseconds: bigint): Buffer {
+  const time = Buffer.alloc(16);
+  time.writeBigUInt64LE(nanoseconds, 8);
+  return time;
 }
