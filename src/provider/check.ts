@@ -11,7 +11,15 @@ import {
   specKeys,
 } from "../launcher/index.js";
 import { claimants, claimPorts } from "./claims.js";
-import { fingerprintKeys, RUNNING, specOf, type FingerprintInputs, type Inputs } from "./inputs.js";
+import {
+  fingerprintKeys,
+  hiddenKeys,
+  RUNNING,
+  specOf,
+  type FingerprintInputs,
+  type Inputs,
+} from "./inputs.js";
+import { withoutSecrets } from "./secret.js";
 import { isUnknown } from "./unknown.js";
 
 interface CheckFailure {
@@ -24,14 +32,19 @@ export interface CheckResult {
   failures: CheckFailure[];
 }
 
-/** What the constructor sends beside the user's inputs. */
-const hiddenKeys = ["owner", "__provider"];
 const allowedKeys: readonly string[] = [...specKeys, ...hiddenKeys, ...fingerprintKeys, "condition"];
 
 const fileKeys = Object.keys(fingerprintNames) as (keyof typeof fingerprintNames)[];
 
+const isHidden = (key: string): boolean => (hiddenKeys as readonly string[]).includes(key);
+
 /** `olds` are the inputs of the last `up`; empty for a new resource. */
 export async function check(olds: Partial<Inputs>, news: Record<string, unknown>): Promise<CheckResult> {
+  const { inputs, failures } = await checkAll(olds, news);
+  return { inputs, failures: failures.map((failure) => discreet(failure, news)) };
+}
+
+async function checkAll(olds: Partial<Inputs>, news: Record<string, unknown>): Promise<CheckResult> {
   const { inputs, failures } = checkShape(news);
   if (failures.length > 0) return { inputs, failures };
   const checked = inputs as unknown as Inputs;
@@ -54,7 +67,7 @@ export async function check(olds: Partial<Inputs>, news: Record<string, unknown>
 
 /** Types, ranges and defaults, each input by itself, so that all failures show at once. Unknown values pass. */
 function checkShape(news: Record<string, unknown>): CheckResult {
-  const inputs = Object.fromEntries(Object.entries(news).filter(([key]) => hiddenKeys.includes(key)));
+  const inputs = Object.fromEntries(Object.entries(news).filter(([key]) => isHidden(key)));
   const failures: CheckFailure[] = [];
   for (const [key, value] of Object.entries(news)) {
     if (!allowedKeys.includes(key) && value != null) {
@@ -70,15 +83,23 @@ function checkShape(news: Record<string, unknown>): CheckResult {
       continue;
     }
     const checked = checkInput(key, news[key]);
-    if ("problem" in checked) failures.push(shapeFailure(key, checked.problem));
+    if ("problem" in checked) failures.push({ property: key, reason: checked.problem });
     else if (checked.value !== undefined) inputs[key] = checked.value;
   }
   return { inputs, failures };
 }
 
-/** The engine prints the value of the property that a failure names, and a private key may stand there by mistake. */
-const shapeFailure = (key: string, problem: string): CheckFailure =>
-  key === "trustedKeys" ? { property: "", reason: `${key}: ${problem}` } : { property: key, reason: problem };
+/**
+ * The engine prints the value of the property that a failure names, be it a secret, and a private key may stand in `trustedKeys` by
+ * mistake.
+ */
+function discreet({ property, reason }: CheckFailure, news: Partial<Inputs>): CheckFailure {
+  const isSecret = ["trustedKeys", ...(news.secretInputs ?? [])].includes(property);
+  return {
+    property: isSecret ? "" : property,
+    reason: withoutSecrets(isSecret ? `${property}: ${reason}` : reason, news),
+  };
+}
 
 /** A state that is too old to know it gets it with the first refresh that finds something else: until then nothing has changed. */
 const wish = (olds: Partial<Inputs>): Pick<Inputs, "condition"> =>

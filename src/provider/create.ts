@@ -1,9 +1,10 @@
 /** Launches the VM of a new resource, or takes over the one that an interrupted create of it has left. */
 import { createVm, MicroVmError, statusOf, type CreateOptions, type VmStatus } from "../launcher/index.js";
 import { adopt } from "./adopt.js";
-import { assertEngineAlive, leaving } from "./engine.js";
+import { assertEngineAlive } from "./engine.js";
 import { InitFailure } from "./init-failure.js";
 import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
+import { inTime } from "./time-limit.js";
 import { newsOf } from "./words.js";
 
 export interface CreateResult {
@@ -13,11 +14,11 @@ export interface CreateResult {
 
 export async function create(inputs: Inputs): Promise<CreateResult> {
   const name = nameOf(inputs);
-  const options = {
-    ...{ name, owner: inputs.owner, signal: leaving },
-    ...{ confirm: assertEngineAlive, onProgress: newsOf(name) },
-  };
-  const status = (await adopt(inputs, options)) ?? (await launched(inputs, options));
+  const status = await inTime("create", inputs, async (signal) => {
+    const { owner } = inputs;
+    const options = { name, owner, signal, confirm: assertEngineAlive, onProgress: newsOf(name) };
+    return (await adopt(inputs, options)) ?? (await launched(inputs, options));
+  });
   return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };
 }
 

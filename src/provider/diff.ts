@@ -1,4 +1,4 @@
-/** What changed, and whether the VM still is what the state says. Nothing replaces a MicroVm: it keeps its id for life. */
+/** What changed, and whether the VM still is what the state says. Nothing but the program's wish replaces a MicroVm. */
 import { isDeepStrictEqual } from "node:util";
 import { claimVm, specKeys, withDefaults } from "../launcher/index.js";
 import { observed } from "./drift.js";
@@ -6,6 +6,8 @@ import { fingerprintKeys, type Inputs, type State } from "./inputs.js";
 
 export interface DiffResult {
   changes: boolean;
+  /** The inputs by whose change it is replaced. */
+  replaces?: string[];
 }
 
 /** Inputs whose change is an update. `__provider` is none: the code installed now serves every state. */
@@ -14,11 +16,17 @@ const compared = [...specKeys, "owner", ...fingerprintKeys] as const;
 /** `olds` are the stored outputs, `news` the checked inputs, with unknown values at preview, which count as changes. */
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
   await claimVm(id);
-  if (changedInputs(olds, news).length > 0) return { changes: true };
+  const changed = changedInputs(olds, news);
+  if (changed.length > 0) return { changes: true, replaces: changed.filter((key) => replacing(news, key)) };
   // `up` never calls `read`, so what became of the VM in the meantime is found here and mended by `update`.
   const found = await observed(id, news);
   return { changes: found === undefined || found.drift !== undefined };
 }
+
+/** The engine leaves it to a provider that tells of changes without naming them, as a dynamic one has to. */
+const replacing = ({ replaceOnChanges = [] }: Inputs, input: string): boolean =>
+  // Of a path within an input its name counts.
+  replaceOnChanges.some((path) => path === "*" || path.split(/[.[]/)[0] === input);
 
 /** Missing and null are the same. An input that the state is too old to know had its default. */
 export function changedInputs(olds: State, news: Inputs): (keyof Inputs)[] {

@@ -15,6 +15,12 @@ export interface Inputs extends VmSpec, Fingerprints {
   contentFingerprint?: string;
   /** What the VM is to be, which is always `running`; a refresh puts in its place what it is instead. */
   condition?: string;
+  /** Of the option `customTimeouts`, as Go writes durations; absent where the program gives none. */
+  customTimeouts?: { create?: string; update?: string };
+  /** The option of that name; absent where the program gives none. */
+  replaceOnChanges?: string[];
+  /** Which inputs the program keeps secret; absent where it keeps none. */
+  secretInputs?: (keyof VmSpec)[];
   /** The provider's code, which the engine keeps beside the inputs. */
   __provider?: string;
 }
@@ -27,10 +33,19 @@ export type FingerprintInputs = Pick<Inputs, (typeof fingerprintKeys)[number]>;
 /** What is stored as the resource's outputs: the inputs that diff and update need, and the VM's own values. */
 export type State = Inputs & Outputs;
 
+/** What the constructor sends beside the user's inputs. */
+export const hiddenKeys = [
+  "owner",
+  "customTimeouts",
+  "replaceOnChanges",
+  "secretInputs",
+  "__provider",
+] as const;
+
 export const RUNNING = "running";
 
 /** Every input that is stored. */
-const inputKeys = [...specKeys, ...fingerprintKeys, "owner", "condition", "__provider"] as const;
+const inputKeys = [...specKeys, ...fingerprintKeys, ...hiddenKeys, "condition"] as const;
 
 /** The inputs among the outputs, which hold them all. */
 export const inputsOf = (state: State): Inputs =>

@@ -1,19 +1,21 @@
 /** Makes the VM what the inputs say: a relaunch as its next generation, or nothing where it already is. */
 import { isDeepStrictEqual } from "node:util";
 import { statusOf, updateVm, type VmStatus } from "../launcher/index.js";
-import { leaving } from "./engine.js";
 import { InitFailure } from "./init-failure.js";
 import { nameOf, outputsOf, specOf, type Inputs, type State } from "./inputs.js";
+import { inTime } from "./time-limit.js";
 import { newsOf } from "./words.js";
 
 export async function update(id: string, olds: State, news: Inputs): Promise<{ outs: State }> {
   const name = nameOf(news);
   // Ports that were chosen once stay, even if the record was removed in between.
   const formerPorts = { boundApiPort: olds.boundApiPort, boundSshPort: olds.boundSshPort ?? undefined };
-  const options = { name, owner: news.owner, signal: leaving, formerPorts, onProgress: newsOf(name) };
+  const options = { name, owner: news.owner, formerPorts, onProgress: newsOf(name) };
   let status: VmStatus;
   try {
-    status = await updateVm(id, specOf(news), { ...options, keepUnready: true });
+    status = await inTime("update", news, (signal) =>
+      updateVm(id, specOf(news), { ...options, signal, keepUnready: true }),
+    );
   } catch (error) {
     throw await asStateTells(id, olds, error);
   }

@@ -126,9 +126,22 @@ export class MicroVm extends pulumi.CustomResource {
       // Names are unique only below one type of parent.
       resource: opts?.parent ? urnOf(opts.parent).then((urn) => `${urn}::${name}`) : name,
     };
+    const secretOutputs = [...(opts?.additionalSecretOutputs ?? [])];
+    const secretInputs = secretsAmong(args).then((names) => {
+      // The SDK reads it when it has all inputs, of which this is one.
+      secretOutputs.push(...names.flatMap((input) => derived[input] ?? []));
+      return names.length > 0 ? names : undefined;
+    });
+    // The engine tells the provider of none of them.
+    const told = { ...optionsToTell(opts), secretInputs };
     // A forced replacement (--replace, --target-replace, taint) would find its own ports taken by the VM it replaces.
-    const options = pulumi.mergeOptions({ deleteBeforeReplace: true }, opts);
-    super(typeToken, name, { ...args, ...outputs, owner, __provider: providerText }, options);
+    const options: pulumi.CustomResourceOptions = {
+      ...pulumi.mergeOptions({ deleteBeforeReplace: true }, opts),
+      additionalSecretOutputs: secretOutputs,
+    };
+    super(typeToken, name, { ...args, ...outputs, ...told, owner, __provider: providerText }, options);
+    // Mostly it comes to nothing, and would show as unknown wherever a program exports the whole resource.
+    delete (this as { secretInputs?: unknown }).secretInputs;
   }
 
   /**
@@ -141,6 +154,32 @@ export class MicroVm extends pulumi.CustomResource {
   static get(name: string, vmId: pulumi.Input<pulumi.ID>, opts?: pulumi.CustomResourceOptions): MicroVm {
     return new MicroVm(name, {} as MicroVmArgs, { ...opts, id: vmId });
   }
+}
+
+/** What shows an input's value: where that is a secret, it is one too. */
+const derived: Partial<Record<string, string[]>> = {
+  apiPort: ["url", "boundApiPort", "status", "condition"],
+  bindAddress: ["url", "status", "condition"],
+  sshPort: ["boundSshPort", "status", "condition"],
+};
+
+function optionsToTell({ customTimeouts, replaceOnChanges }: pulumi.CustomResourceOptions = {}) {
+  const { create, update } = customTimeouts ?? {};
+  return {
+    ...((create || update) && { customTimeouts: { create, update } }),
+    ...(replaceOnChanges?.length && { replaceOnChanges }),
+  };
+}
+
+async function secretsAmong(args: MicroVmArgs): Promise<string[]> {
+  const names = await Promise.all(
+    Object.entries(args).map(async ([name, value]: [string, unknown]) => {
+      // An input that comes to nothing fails the resource by itself.
+      const isSecret = await pulumi.isSecret(pulumi.output(value)).catch(() => false);
+      return isSecret ? [name] : [];
+    }),
+  );
+  return names.flat();
 }
 
 /** As a promise, since an output would depend on its resource, and thereby a component on the VM that is its own child. */

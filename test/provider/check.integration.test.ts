@@ -275,6 +275,33 @@ test.each(["apiPort", "sshPort"])("a taken port is said of %s, with the process 
   }
 });
 
+test("the value of a secret input stands in no failure", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    const wrong = { apiPort: port, memoryMb: "hunter2", secretInputs: ["apiPort", "memoryMb", "extraArgs"] };
+    const told = async (args: object) =>
+      (await plugin.check(asSent({ rvfPath: good, ...wrong, ...args }))).failures;
+    expect(await told({})).toEqual([
+      { property: "", reason: expect.stringMatching(/^memoryMb: (?!.*hunter2)/) as string },
+    ]);
+    expect(await told({ memoryMb: undefined })).toEqual([
+      { property: "", reason: expect.stringMatching(/^apiPort: PortInUse: port \[secret\] on /) as string },
+    ]);
+    const [{ property, reason } = { property: "none", reason: "" }] = await told({
+      ...{ memoryMb: undefined, apiPort: 0, extraArgs: ["-no-such-option", "swordfish"] },
+    });
+    expect([property, reason.startsWith("extraArgs: "), reason.includes("swordfish")]).toEqual([
+      "",
+      true,
+      false,
+    ]);
+  } finally {
+    server.close();
+  }
+});
+
 test.each<[string, object, string]>([
   ["kernelPath", { kernelPath: "/missing/bzImage" }, "InvalidArgument"],
   ["initramfsPath", { initramfsPath: "/missing/initramfs" }, "InvalidArgument"],

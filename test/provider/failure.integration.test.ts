@@ -7,7 +7,7 @@ import { query } from "../../src/client/index.js";
 import { listRecords } from "../../src/launcher/index.js";
 import type { Inputs } from "../../src/provider/inputs.js";
 import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
-import { appliancePath } from "../support/rvf.js";
+import { appliancePath, stuckRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { tell, toldGuest, writeWaitingInitramfs } from "../support/told-guest.js";
 import { eventually, isAlive } from "../support/wait.js";
@@ -144,6 +144,24 @@ test("a guest that is late runs on: the next up boots it anew, or finds it ready
   expect(await plugin.diff(id, outs, inputs)).toBe(false);
   await plugin.delete(id, outs);
   expect(await leftovers([id])).toEqual([]);
+});
+
+test("a create or update that takes longer than customTimeouts is called off, and nothing has changed", async () => {
+  const create = {
+    ...(await checkedInputs(plugin, { rvfPath: await stuckRvf() })),
+    customTimeouts: { create: "1.5s" },
+  };
+  expect((await errorOf(plugin.create(create))).details).toMatch(
+    /^Timeout: the create took longer than customTimeouts allows, 1\.5s\n.*Raise customTimeouts\.create/,
+  );
+  expect(await leftovers()).toEqual([]);
+
+  await using vm = await makeVm(plugin);
+  const update = { ...vm.inputs, rvfPath: create.rvfPath, customTimeouts: { update: "1500ms" } };
+  const error = await errorOf(plugin.update(vm.id, vm.outs, update));
+  expect(error.details).toMatch(/^Timeout: the update took longer than customTimeouts allows, 1500ms\n/);
+  expect(initFailureOf(error)).toBeUndefined();
+  expect(await plugin.read(vm.id, vm.outs)).toEqual({ id: vm.id, props: vm.outs });
 });
 
 test("a VM that is stopped first is booted again by its old inputs when the new one fails, and the state tells it", async () => {

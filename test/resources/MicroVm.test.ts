@@ -83,6 +83,22 @@ test("the resource's inputs are the launcher's", () => {
   expect(Object.keys(args).sort()).toEqual([...specKeys].sort());
 });
 
+test("what the engine does not tell the provider is sent too: time limits, what replaces it, and which inputs are secret", async () => {
+  await asEngine();
+  const secret = {
+    apiPort: pulumi.secret(8080),
+    extraArgs: ["-name", pulumi.secret("db")],
+    vcpus: pulumi.output(2),
+  };
+  const options = { customTimeouts: { create: "5m", delete: "1m" }, replaceOnChanges: ["vcpus"] };
+  const { inputs } = await registered(new MicroVm("db", { rvfPath: "./db.rvf", ...secret }, options));
+  expect(inputs).toMatchObject({
+    customTimeouts: { create: "5m" },
+    replaceOnChanges: ["vcpus"],
+    secretInputs: ["apiPort", "extraArgs"],
+  });
+});
+
 test("inputs may be outputs of other resources", async () => {
   await asEngine();
   const vm = new MicroVm("db", { rvfPath: pulumi.output("./db.rvf"), extraArgs: [pulumi.output("-name")] });
