@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { errorCodes } from "../src/errors.js";
+import { updateEffects } from "../src/launcher/update-effects.js";
 import { specKeys } from "../src/launcher/spec.js";
 import { outputsOf } from "../src/provider/inputs.js";
 import type { VmStatus } from "../src/launcher/status.js";
 import { run } from "./cli/in-process.js";
-import { firstColumn, heldBy, subcommandsWithJson, testSource } from "./support/docs.js";
+import { firstColumn, firstTwoColumns, heldBy, subcommandsWithJson, testSource } from "./support/docs.js";
 
 describe("documents and code agree", () => {
   test("docs/errors.md lists every code with its meaning", async () => {
@@ -19,6 +20,13 @@ describe("documents and code agree", () => {
 
   test("README lists every output", async () => {
     expect(await firstColumn("README.md", "### Outputs")).toEqual(Object.keys(outputsOf({} as VmStatus)));
+  });
+
+  test("docs/updates.md says of every input what its change does", async () => {
+    const words = { none: "nothing", ports: "in place", boot: "boots anew" };
+    const effects = Object.entries(updateEffects).map(([input, effect]) => [input, words[effect]]);
+    const rows = await firstTwoColumns("docs/updates.md", "## Each input");
+    expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(effects));
   });
 
   test("docs/command.md says what every subcommand with --json prints", async () => {

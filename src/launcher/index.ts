@@ -27,7 +27,7 @@ export { architectures, type Arch } from "./arch.js";
 export { findQemu } from "./qemu.js";
 export { kvmAvailable } from "./accelerator.js";
 export { fingerprintNames, fingerprintsOf, hasContent, type Fingerprints } from "./fingerprint.js";
-export { previewVm, type PreviewOptions } from "./preview.js";
+export { memoryShortage, previewVm, type PreviewOptions } from "./preview.js";
 export { isPortFree, overlap } from "./ports.js";
 export { checkInput, conflictsIn, specKeys, withDefaults, type VmSpec, type VmSpecInput } from "./spec.js";
 export type { Progress } from "./progress.js";

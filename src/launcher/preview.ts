@@ -92,12 +92,30 @@ const naming = (holder: RunningVm | undefined) => (error: unknown) => {
   throw new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
 };
 
-/** What a VM has already it can have again. Throws HostMemoryTooSmall. */
+/** Throws HostMemoryTooSmall. */
 function assertMemory(memoryMb: number, own: readonly RunningVm[]): void {
-  const had = own.map(({ spec }) => spec.memoryMb);
-  if (had.some((mb) => mb >= memoryMb)) return;
+  const wantedMb = memoryToTakeMb(memoryMb, own);
+  if (wantedMb === 0) return;
   assertHostCanHold(memoryMb);
   const freeMb = freeMemoryMb();
-  const takenMb = had.reduce((sum, mb) => sum + memoryTakenMb(mb), 0);
-  if (memoryTakenMb(memoryMb) > freeMb + takenMb) throw memoryNotFree(memoryMb, freeMb);
+  if (wantedMb > freeMb) throw memoryNotFree(memoryMb, freeMb);
+}
+
+/** What a VM has already it can have again. */
+function memoryToTakeMb(memoryMb: number, own: readonly RunningVm[]): number {
+  const had = own.map(({ spec }) => spec.memoryMb);
+  if (had.some((mb) => mb >= memoryMb)) return 0;
+  return memoryTakenMb(memoryMb) - had.reduce((sum, mb) => sum + memoryTakenMb(mb), 0);
+}
+
+/** What VMs of these owners take at most of this host's memory, in MiB, and what is free; undefined where that is enough for all at once. */
+export async function memoryShortage(
+  wishes: readonly { owner: Owner; memoryMb: number }[],
+): Promise<{ wantedMb: number; freeMb: number } | undefined> {
+  const running = await runningVms();
+  const freeMb = freeMemoryMb();
+  const wantedMb = wishes
+    .map(({ owner, memoryMb }) => memoryToTakeMb(memoryMb, running.filter(belongsTo([owner]))))
+    .reduce((sum, mb) => sum + Math.max(0, mb), 0);
+  return wantedMb > freeMb ? { wantedMb, freeMb } : undefined;
 }

@@ -10,7 +10,7 @@ import {
   previewVm,
   specKeys,
 } from "../launcher/index.js";
-import { claimants, claimPorts } from "./claims.js";
+import { claim, claimants, warnOfMemory } from "./claims.js";
 import {
   fingerprintKeys,
   hiddenKeys,
@@ -51,12 +51,13 @@ async function checkAll(olds: Partial<Inputs>, news: Record<string, unknown>): P
   const unknown = new Set(specKeys.filter((key) => isUnknown(checked[key])));
   const spec = specOf(checked);
   const known = Object.fromEntries(Object.entries(spec).filter(([, value]) => !isUnknown(value)));
-  const conflicts = [...conflictsIn(known), ...(checked.owner ? claimPorts(checked.owner, known) : [])];
+  const conflicts = [...conflictsIn(known), ...(checked.owner ? claim(checked.owner, known) : [])];
   if (conflicts.length > 0) return { inputs, failures: conflicts.map(failureOf) };
   // A resource that is renamed (aliases) still holds its ports under its old name.
   const owners = [checked.owner, ...(olds.owner ? [olds.owner] : [])];
   const errors = await previewVm(spec, { unknown, owners, yielding: claimants() });
   if (errors.length > 0) return { inputs, failures: errors.map(failureOf) };
+  await warnOfMemory();
   try {
     return { inputs: { ...inputs, ...wish(olds), ...(await fingerprints(checked, olds)) }, failures };
   } catch (error) {

@@ -1,5 +1,7 @@
 /** The next generation takes the place of the one that serves: what is in flight, what fails, and what is cut short. */
 import { readdir, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import {
   createVm,
@@ -79,6 +81,22 @@ test("a query that is in flight is answered by the old one, while ports and memo
   await expectAlone();
 });
 
+test("a connection that is idle between two requests is closed by the drain, which waits for none", async () => {
+  const progress: string[] = [];
+  const idle = connect(vm.boundApiPort, "127.0.0.1");
+  idle.write("GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n");
+  const [reply] = (await once(idle, "data")) as [Buffer];
+  expect(reply.toString()).toMatch(/^HTTP\/1.1 200 /);
+  const closed = once(idle, "close");
+  const ports = { apiPort: vm.boundApiPort, sshPort: vm.boundSshPort };
+  vm = await updateVm(vm.vmId, spec({ ...ports, memoryMb: 144 }), {
+    onProgress: (text) => progress.push(text),
+  });
+  await closed;
+  expect(progress.join("\n")).not.toContain("connections to the former VM were still open");
+  await expectAlone();
+});
+
 test("a launcher that is killed while the next one boots: the old one serves, and the next update ends the other", async () => {
   const launcher = startLauncher({
     does: "update",
@@ -92,7 +110,7 @@ test("a launcher that is killed while the next one boots: the old one serves, an
   expect(isAlive(next)).toBe(true);
   expect(await query(vm.url, vector, 3)).toHaveLength(3);
 
-  const same = spec({ memoryMb: 140, apiPort: vm.boundApiPort, sshPort: vm.boundSshPort });
+  const same = spec({ memoryMb: 144, apiPort: vm.boundApiPort, sshPort: vm.boundSshPort });
   expect(await updateVm(vm.vmId, same)).toEqual(vm);
   await eventually(() => !isAlive(next));
   await expectAlone();

@@ -2,7 +2,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { once } from "node:events";
-import { totalmem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { specKeys } from "../../src/launcher/index.js";
@@ -254,6 +254,15 @@ describe("two MicroVms of one program", () => {
     expect(await wanting(own, "d", { apiPort: port })).toEqual([]);
   });
 
+  test("that have more memory together than is free are warned of once, and pass", async () => {
+    await using own = await startPlugin();
+    const memoryMb = Math.floor((freemem() / (1 << 20)) * 0.6);
+    for (const resource of ["a", "b", "c"]) expect(await wanting(own, resource, { memoryMb })).toEqual([]);
+    expect(own.output()).toMatch(
+      /^warning: a and b take up to \d+ MiB with their QEMUs, and \d+ MiB are free: .*$/,
+    );
+  });
+
   test("that leave their port to the system, or do not know it yet, want none", async () => {
     await using own = await startPlugin();
     for (const apiPort of [0, pulumi.runtime.unknownValue])
@@ -286,11 +295,11 @@ test("the value of a secret input stands in no failure", async () => {
     expect(await told({})).toEqual([
       { property: "", reason: expect.stringMatching(/^memoryMb: (?!.*hunter2)/) as string },
     ]);
-    expect(await told({ memoryMb: undefined })).toEqual([
+    expect(await told({ memoryMb: null })).toEqual([
       { property: "", reason: expect.stringMatching(/^apiPort: PortInUse: port \[secret\] on /) as string },
     ]);
     const [{ property, reason } = { property: "none", reason: "" }] = await told({
-      ...{ memoryMb: undefined, apiPort: 0, extraArgs: ["-no-such-option", "swordfish"] },
+      ...{ memoryMb: null, apiPort: 0, extraArgs: ["-no-such-option", "swordfish"] },
     });
     expect([property, reason.startsWith("extraArgs: "), reason.includes("swordfish")]).toEqual([
       "",

@@ -4,11 +4,15 @@ import { readFile } from "node:fs/promises";
 const read = (file: string): Promise<string> => readFile(new URL(`../../${file}`, import.meta.url), "utf8");
 
 /** The names in the first column of the first table below a heading. */
-export async function firstColumn(file: string, heading: string): Promise<string[]> {
+export const firstColumn = async (file: string, heading: string): Promise<string[]> =>
+  (await firstTwoColumns(file, heading)).map(([name]) => name);
+
+/** With what the second one says of each. */
+export async function firstTwoColumns(file: string, heading: string): Promise<[string, string][]> {
   const text = await read(file);
   if (!text.includes(heading)) throw new Error(`${file} has no "${heading}".`);
   const section = text.slice(text.indexOf(heading) + heading.length).split(/\n#/)[0]!;
-  return [...section.matchAll(/^\| `(\w+)` /gm)].map((match) => match[1]!);
+  return [...section.matchAll(/^\| `(\w+)` +\| (.*?) +\|/gm)].map(([, name = "", says = ""]) => [name, says]);
 }
 
 /** The fields of a subcommand's JSON document that docs/command.md does not tell of. */
