@@ -51,4 +51,4 @@ test("what is wrong is told, and a database is made with its progress, looked up
 
   expect(await request("DELETE", "shop")).toContainEqual({ progress: "delete shop: done" });
   expect(await leftovers()).toEqual([]);
-});
+}, 400_000);

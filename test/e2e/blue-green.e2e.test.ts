@@ -61,4 +61,4 @@ test("a new content takes over without a failed query, and a damaged one not at 
 
   await project.pulumi(["destroy", "--yes", "--skip-preview"]);
   expect(await leftovers()).toEqual([]);
-});
+}, 400_000);

@@ -55,7 +55,7 @@ test("all VMs of two programs come up, each tells how long it took, and each ans
       expect(words[i]).toMatch(new RegExp(`shop-${member}: booted in [\\d.]+ s under (tcg|kvm)`));
   }
   expect(await listRecords()).toHaveLength(23);
-});
+}, 400_000);
 
 test("the front answers, also while one of the VMs is down", async () => {
   const { url, members } = await outputsOf(projects[1]!);
@@ -74,4 +74,4 @@ test("destroying both at the same time leaves nothing, not the front either", as
   await onAll("destroy");
   expect(await leftovers()).toEqual([]);
   await expect(query(url, sampleQuery(1), 1)).rejects.toThrow();
-});
+}, 400_000);
