@@ -12,6 +12,12 @@ const pauseMs = 60;
 /** After which a query that got no reply is asked once more, as `query` of `src/client` does. */
 const retryMs = 100;
 
+/**
+ * A guest that drains closes a connection on which nothing comes for a second, as any server may. A client that stood still for long (a busy
+ * machine) may meet that, and makes a new one.
+ */
+const idleMs = 500;
+
 const patienceMs = 30_000;
 
 export interface Question {
@@ -33,7 +39,7 @@ export interface Aim {
 
 export interface Tally {
   queries: number;
-  /** New connections that were refused, or closed before a byte of a reply; they are made once more. */
+  /** Connections, new or idle, that were refused or closed before a byte of a reply; they are made once more. */
   refused: number;
   /** Queries without an answer: on an open connection at once, else when the second attempt failed. */
   failed: string[];
@@ -62,18 +68,20 @@ export function startLoad(first: Aim): Load {
   const client = async (kind: (typeof kinds)[number], number: number): Promise<void> => {
     const agent = new Agent({ keepAlive: kind === "open", maxSockets: 1 });
     let url = load.aim.urls[0]!;
+    let answeredAt = performance.now();
     for (let turn = number; !stopped; turn++) {
       const before = load.aim;
       const { vector } = before.questions[turn % before.questions.length]!;
       tally.queries++;
       try {
-        const answer = await ask(url, vector, agent).catch(async (error: unknown) => {
+        const isIdle = performance.now() - answeredAt > idleMs;
+        const answer = await ask(url, vector, agent, isIdle).catch(async (error: unknown) => {
           if (!(error instanceof Refused)) throw error;
           tally.refused++;
           await sleep(retryMs);
           const { urls } = load.aim;
           url = urls[(urls.indexOf(url) + 1) % urls.length]!;
-          return await ask(url, vector, agent);
+          return await ask(url, vector, agent, true);
         });
         const possible = [before, load.aim].flatMap(
           ({ questions }) => questions[turn % questions.length]!.answers,
@@ -82,6 +90,7 @@ export function startLoad(first: Aim): Load {
       } catch (error) {
         tally.failed.push(`on ${kind} connections, at ${url}: ${String(error)}`);
       }
+      answeredAt = performance.now();
       await sleep(pauseMs);
     }
     agent.destroy();
@@ -103,22 +112,22 @@ export function startLoad(first: Aim): Load {
   });
 }
 
-/** A new connection that brought no byte of a reply. */
+/** A new connection, or an idle one, that brought no byte of a reply. */
 class Refused extends Error {}
 
-async function ask(url: string, vector: number[], agent: Agent): Promise<string> {
+async function ask(url: string, vector: number[], agent: Agent, isIdle: boolean): Promise<string> {
   const body = JSON.stringify({ vector, k });
   const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
   const outgoing = request(`${url}/v1/query`, { method: "POST", headers, agent, timeout: patienceMs });
   outgoing.on("timeout", () => outgoing.destroy(new Error(`no reply within ${patienceMs} ms`)));
-  const reply = await replyTo(outgoing, body);
+  const reply = await replyTo(outgoing, body, isIdle);
   if (!reply.startsWith('{"results"')) throw new Error(reply);
   const { results } = JSON.parse(reply) as { results: { id: number }[] };
   return results.map(({ id }) => id).join();
 }
 
 /** Throws Refused. */
-const replyTo = async (outgoing: ClientRequest, body: string): Promise<string> =>
+const replyTo = async (outgoing: ClientRequest, body: string, isIdle: boolean): Promise<string> =>
   await new Promise((resolve, reject) => {
     outgoing.on("response", (reply) => {
       let text = "";
@@ -126,9 +135,9 @@ const replyTo = async (outgoing: ClientRequest, body: string): Promise<string> =
       reply.on("end", () => resolve(text)).on("error", reject);
     });
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
-      const isNew = !outgoing.reusedSocket && !outgoing.socket?.bytesRead;
+      const mayBeGone = outgoing.reusedSocket ? isIdle : !outgoing.socket?.bytesRead;
       const hasEnded = ["ECONNREFUSED", "ECONNRESET", "EPIPE"].includes(error.code ?? "");
-      reject(isNew && hasEnded ? new Refused(error.message) : error);
+      reject(mayBeGone && hasEnded ? new Refused(error.message) : error);
     });
     outgoing.end(body);
   });
