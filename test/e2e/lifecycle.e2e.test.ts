@@ -97,7 +97,11 @@ describe("a MicroVm's life", () => {
 
   test("a VM that was killed shows in refresh, and up brings it back", async () => {
     process.kill(Number((await output())["pid"]), "SIGKILL");
-    expectDone(await pulumi("refresh", "--yes", "--skip-preview"));
+    const refreshed = await pulumi("refresh", "--yes", "--skip-preview");
+    expectDone(refreshed);
+    expect(text(refreshed)).toMatch(
+      /db: exited: QEMU was killed by SIGKILL[^]*the console's last lines:\s+\| /,
+    );
     expect((await output())["status"]).toMatch(/^exited: QEMU was killed by SIGKILL/);
     expectDone(await up({ ...args(), memoryMb: 160 }));
     expect((await output())["status"]).toBe("running");
