@@ -1,5 +1,6 @@
 /** The suite: every benchmark by the name that `npm run bench -- NAME` takes. Each compares us with a peer in one run, or counts what must not happen. */
 import type { Benchmark } from "./benchmark.js";
+import { density } from "./density/index.js";
 import { handover } from "./handover/index.js";
 import { launcher } from "./launcher/index.js";
 import { provider } from "./provider/index.js";
@@ -9,5 +10,6 @@ export const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ["rvf", rvf],
   ["launcher", launcher],
   ["provider", provider],
+  ["density", density],
   ["handover", handover],
 ]);
