@@ -17,13 +17,13 @@ test.each([
     "the TSC's rate, where it is known",
     "",
     2596138,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet tsc_early_khz=2596138 lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet tsc_early_khz=2596138 tsc=reliable lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0",
   ],
   [
     "the RVF's own settings instead of ours",
     "console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9",
     2596138,
-    "quiet console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9 microvm.nonce=n0",
+    "quiet tsc=reliable console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9 microvm.nonce=n0",
   ],
   [
     "settings of the RVF that we know nothing of, in their order, any white space between",

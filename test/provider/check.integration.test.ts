@@ -45,6 +45,7 @@ test("good inputs come back whole, with defaults and the fingerprint of the file
     enableKvm: true,
     extraArgs: [],
     allowUnsafeArgs: false,
+    warmStart: false,
     verification: "lenient",
     trustedKeys: [],
     readyTimeoutSeconds: 60,

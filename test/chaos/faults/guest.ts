@@ -9,7 +9,7 @@ import { tell, toldGuest, writeToldInitramfs } from "../../support/told-guest.js
 import { eventually } from "../../support/wait.js";
 import { anySpec, type World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
-import { launching } from "./parts.js";
+import { launching, qemuRuns } from "./parts.js";
 
 /** A VM of its own whose guest serves, and then does what the letter says (told-guest.ts). */
 async function told(world: World, letter: string, after: (vm: VmStatus) => Promise<void>): Promise<Wound> {
@@ -56,7 +56,7 @@ export const guestFaults: Fault[] = [
     name: "guest hears no power button, its launcher killed",
     inflict: (world) =>
       launching(world, { rvfPath: world.stuckPath, shutdownTimeoutSeconds: 1 }, async (launcher) => {
-        await eventually(() => launcher.progress.some((line) => line.startsWith("QEMU runs")));
+        await qemuRuns(launcher);
         launcher.signal("SIGKILL");
         return await launcher.outcome;
       }),

@@ -28,6 +28,10 @@ export const grown = ({ random }: World, spec: VmSpecInput): VmSpecInput => ({
 export const moment = ({ random }: World, longestMs: number): number =>
   random.below(random.pick([20, 200, longestMs]) + 1);
 
+/** Until a launch has started QEMU: it may have to wait for its turn on this host, among whatever else is launched. */
+export const qemuRuns = async ({ progress }: Launching): Promise<boolean> =>
+  await eventually(() => progress.some((line) => line.startsWith("QEMU runs")), 300);
+
 /** A launch of its own, by a process of its own; `disturb` gets that. */
 export async function launching(
   world: World,

@@ -10,7 +10,7 @@ import { eventually } from "../../support/wait.js";
 import type { Launching } from "../launcher.js";
 import type { World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
-import { killNow, launching } from "./parts.js";
+import { killNow, launching, qemuRuns } from "./parts.js";
 
 /** A launch whose guest is ready and does not answer; `hurt` gets QEMU's pid, unless the launch was quicker than we. */
 async function unanswered(
@@ -18,8 +18,7 @@ async function unanswered(
   hurt: (pid: number, launcher: Launching) => Promise<void> | void,
 ): Promise<Wound> {
   return await launching(world, {}, async (launcher) => {
-    const runs = eventually(() => launcher.progress.some((line) => line.startsWith("QEMU runs")));
-    await Promise.race([runs, launcher.outcome]);
+    await Promise.race([qemuRuns(launcher), launcher.outcome]);
     const record = (await listRecords()).find(({ phase }) => phase === "creating");
     if (record?.generation?.pid === undefined) return await launcher.outcome;
     const { vmId, generation, spec } = record;
