@@ -92,5 +92,11 @@ export async function ensureAppliance(
     return current ?? { from: undefined, ...(await makeAppliance(options)) };
   });
   building = work.catch(() => undefined);
-  return await work;
+  return await Promise.race([work, abortOf(options.signal)]);
 }
+
+/** Whoever waits for another's build may be called off. */
+const abortOf = async (signal: AbortSignal | undefined): Promise<never> =>
+  await new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });

@@ -47,7 +47,7 @@ export async function takePrebuilt({
     const partial = join(temp, "image");
     const got = await copied(from, partial, signal);
     if (got !== wanted)
-      throw new MicroVmError("ApplianceMismatch", `${from} is not the appliance that was named.`, {
+      throw new MicroVmError("ApplianceMismatch", `${shown(from)} is not the appliance that was named.`, {
         evidence: `expected SHA-256 ${wanted}\ngot      SHA-256 ${got}`,
         hint: "Take the hash from where the appliance was released, and do not use this file.",
       });
@@ -56,7 +56,12 @@ export async function takePrebuilt({
     await rename(partial, path);
     return bytes;
   });
-  const choice = { sha256: wanted, kernelVersion: kernelVersionOf(image), from, special: true };
+  const choice = {
+    sha256: wanted,
+    kernelVersion: kernelVersionOf(image),
+    from: shown(from),
+    special: true,
+  };
   await chooseAppliance(choice, cacheDir);
   return { ...choice, path, bytes: image.length };
 }
@@ -79,13 +84,24 @@ async function copied(from: string, to: string, signal: AbortSignal | undefined)
     if (signal?.aborted) throw new MicroVmError("Cancelled", "The download was stopped.", { cause });
     const { message, cause: deeper } = cause as Error;
     const why = deeper instanceof Error ? `${message}: ${deeper.message}` : message;
-    throw new MicroVmError("ApplianceBuild", `The appliance cannot be had from ${from}: ${why}.`, { cause });
+    throw new MicroVmError("ApplianceBuild", `The appliance cannot be had from ${shown(from)}: ${why}.`, {
+      cause,
+    });
   }
   return hash.digest("hex");
 }
 
+/** Without what a URL may have of secrets: user, password and query. It is kept, and told. */
+function shown(from: string): string {
+  if (!isUrl(from) || !URL.canParse(from)) return from;
+  const { origin, pathname } = new URL(from);
+  return origin + pathname;
+}
+
+const isUrl = (from: string): boolean => /^https?:\/\//.test(from);
+
 async function source(from: string, signal: AbortSignal | undefined): Promise<Readable> {
-  if (!/^https?:\/\//.test(from)) return createReadStream(from);
+  if (!isUrl(from)) return createReadStream(from);
   const reply = await fetch(from, { ...(signal && { signal }) });
   if (!reply.ok || reply.body === null)
     throw new Error(`the server answered ${reply.status} ${reply.statusText}`.trim());

@@ -56,7 +56,10 @@ export async function coldStart(start: Start, record: VmRecord, file?: FromFile)
       if (typeof outcome !== "string" && file === undefined) outcome = await markReady(outcome, options);
     } catch (error) {
       // Asked before it is stopped, while its monitor can tell.
-      const failed = accelerator !== "tcg" && (await isAcceleratorsFault(error, attempt, files));
+      const failed =
+        accelerator !== "tcg" &&
+        !options.signal?.aborted &&
+        (await isAcceleratorsFault(error, attempt, files));
       // One that is to be saved could be reached by nobody.
       if (!failed && file === undefined && (await isLeftRunning(error, attempt, options))) throw error;
       // A cancelled launch has seconds before its own process is killed, and the guest's disk is read-only.

@@ -104,7 +104,7 @@ async function confirmed(ready: VmRecord, { confirm, signal }: CreateOptions): P
   }
 }
 
-/** The error with the VM's id, where the VM is kept. One that is not has no process. */
+/** The error with the VM's id, where the VM is kept. One that is not has no process after that. */
 async function keptUnready(
   vmId: string,
   error: unknown,
@@ -112,16 +112,18 @@ async function keptUnready(
 ): Promise<MicroVmError | undefined> {
   if (!options.keepUnready) return undefined;
   try {
-    if (!(error instanceof MicroVmError) || !(await isUnready(vmId, error, options))) return undefined;
-    options.confirm?.();
-    await noteFailure(vmId, error);
-    return new MicroVmError(error.code, error.message, { ...error, vmId, cause: error });
+    if (error instanceof MicroVmError && (await isUnready(vmId, error, options))) {
+      options.confirm?.();
+      await noteFailure(vmId, error);
+      return new MicroVmError(error.code, error.message, { ...error, vmId, cause: error });
+    }
   } catch {
     // Nobody waits for it, or it cannot be written down.
-    const record = await readRecord(vmId);
-    if (record) await shutdownProcess(record, { from: "quit" });
-    return undefined;
   }
+  // A guest that was late was left running, and it may have been called off only after that.
+  const record = await readRecord(vmId);
+  if (record) await shutdownProcess(record, { from: options.signal?.aborted ? "sigkill" : "quit" });
+  return undefined;
 }
 
 /** A record outlives a QEMU that could not be stopped, whatever else went wrong. */

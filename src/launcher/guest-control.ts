@@ -45,7 +45,8 @@ function failure(
     limit,
   }: { line: string; timeoutMs: number; signal: AbortSignal | undefined; limit: AbortSignal },
 ): MicroVmError {
-  const what = JSON.stringify(line);
+  // By its first word: what follows may be secret, as a clone's seed is.
+  const what = JSON.stringify(line.split(" ", 1)[0]);
   if (signal?.aborted)
     return new MicroVmError("Cancelled", `telling the guest ${what} was cancelled`, { cause });
   if (limit.aborted)

@@ -44,7 +44,12 @@ export async function handOver(
   } catch (error) {
     if (moved === undefined) {
       await endNext((await readRecord(serving.vmId)) ?? serving).catch(() => {});
-      throw asBefore(error);
+      // A port that the new one held until its end is open again only now.
+      const serves = await movePorts({ record: serving, writeDown: async () => {} }).then(
+        () => true,
+        () => false,
+      );
+      throw serves ? asBefore(error) : error;
     }
     // Whatever broke after that, the new one has its place.
   }

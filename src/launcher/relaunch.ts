@@ -39,15 +39,22 @@ export async function relaunch(
   try {
     return await boot(wanted, preparation, options);
   } catch (error) {
-    // One that was called off has no time for it.
-    if (options.signal?.aborted || !(error instanceof MicroVmError)) throw error;
+    // One that was called off has no time for more, unless it was its own time that was up.
+    if (isHurried(options.signal) || !(error instanceof MicroVmError)) throw error;
     if (!served) {
       if (await isUnready(old.vmId, error, options)) await noteFailure(old.vmId, error);
       throw error;
     }
-    const hint = [error.hint, await rollBack(old, options)].filter(Boolean).join(" ");
+    const { onProgress } = options;
+    const hint = [error.hint, await rollBack(old, { onProgress })].filter(Boolean).join(" ");
     throw new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
   }
+}
+
+function isHurried(signal: AbortSignal | undefined): boolean {
+  if (!signal?.aborted) return false;
+  const reason: unknown = signal.reason;
+  return !(reason instanceof MicroVmError && reason.code === "Timeout");
 }
 
 async function stop(record: VmRecord, { onProgress }: Progress): Promise<void> {

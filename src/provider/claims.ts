@@ -50,7 +50,8 @@ export async function warnOfMemory(): Promise<void> {
   );
   if (warned || wishes.length < 2) return;
   const shortage = await memoryShortage(wishes);
-  if (shortage === undefined) return;
+  // Several are checked at once.
+  if (shortage === undefined || warned) return;
   warned = true;
   const names = wishes.map(nameOf);
   const all = `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;

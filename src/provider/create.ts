@@ -16,7 +16,7 @@ export async function create(inputs: Inputs): Promise<CreateResult> {
   const name = nameOf(inputs);
   const status = await inTime("create", inputs, async (signal) => {
     const { owner } = inputs;
-    const options = { name, owner, signal, confirm: assertEngineAlive, onProgress: newsOf(name) };
+    const options = { name, owner, signal, confirm: assertEngineAlive, onProgress: newsOf(inputs) };
     return (await adopt(inputs, options)) ?? (await launched(inputs, options));
   });
   return { id: status.vmId, outs: { ...inputs, ...outputsOf(status) } };

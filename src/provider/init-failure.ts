@@ -6,13 +6,14 @@ import type { State } from "./inputs.js";
 export class InitFailure extends Error {
   readonly reasons: readonly string[];
 
-  /** `properties` are stored as the outputs: plain JSON, the provider's text included. */
+  /** `properties` are stored as the outputs: plain JSON, the provider's text included. `told` has the reason as it may be told. */
   constructor(
     readonly id: string,
     readonly properties: State,
     cause: unknown,
+    told = (text: string): string => text,
   ) {
-    const reason = `${describeError(cause)}\nThe state holds ${id} as it is: \`pulumi up\` mends it, \`pulumi destroy\` removes it.`;
+    const reason = `${told(describeError(cause))}\nThe state holds ${id} as it is: \`pulumi up\` mends it, \`pulumi destroy\` removes it.`;
     super(reason, { cause });
     this.reasons = [reason];
   }

@@ -1,6 +1,7 @@
 /** Pulumi's option `customTimeouts`, which the engine leaves to the provider and does not even tell it: the constructor does. */
 import { MicroVmError } from "../errors.js";
 import { leaving } from "./engine.js";
+import { InitFailure } from "./init-failure.js";
 import type { Inputs } from "./inputs.js";
 
 const millisOf: Record<string, number> = {
@@ -14,14 +15,18 @@ export function parseDuration(text: string): number {
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * millisOf[unit!]!, 0);
 }
 
+/** Node's timers count milliseconds in 31 bits, some 25 days; a longer one fires at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
 /** Does the work with a signal that fires when the plugin has to leave, or when the time is up, which is then what it throws. */
 export async function inTime<T>(
   operation: "create" | "update",
   { customTimeouts }: Inputs,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const limit = customTimeouts?.[operation];
-  if (!limit) return await work(leaving);
+  const limit = customTimeouts?.[operation] ?? "";
+  const limitMs = parseDuration(limit);
+  if (limitMs === 0) return await work(leaving);
   const timeUp = new AbortController();
   const error = new MicroVmError(
     "Timeout",
@@ -30,11 +35,13 @@ export async function inTime<T>(
       hint: `It was called off. Raise customTimeouts.${operation}; readyTimeoutSeconds is the guest's part of it.`,
     },
   );
-  const timer = setTimeout(() => timeUp.abort(error), parseDuration(limit));
+  const timer = setTimeout(() => timeUp.abort(error), Math.min(limitMs, longestTimerMs));
   try {
     return await work(AbortSignal.any([leaving, timeUp.signal]));
   } catch (cause) {
-    throw timeUp.signal.aborted && !leaving.aborted ? error : cause;
+    // One that tells of the time, or of the VM that is left, tells more.
+    const tells = cause instanceof InitFailure || (cause instanceof MicroVmError && cause.code === "Timeout");
+    throw timeUp.signal.aborted && !leaving.aborted && !tells ? error : cause;
   } finally {
     clearTimeout(timer);
   }

@@ -10,7 +10,7 @@ export async function update(id: string, olds: State, news: Inputs): Promise<{ o
   const name = nameOf(news);
   // Ports that were chosen once stay, even if the record was removed in between.
   const formerPorts = { boundApiPort: olds.boundApiPort, boundSshPort: olds.boundSshPort ?? undefined };
-  const options = { name, owner: news.owner, formerPorts, onProgress: newsOf(name) };
+  const options = { name, owner: news.owner, formerPorts, onProgress: newsOf(news) };
   let status: VmStatus;
   try {
     status = await inTime("update", news, (signal) =>

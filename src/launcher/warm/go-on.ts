@@ -11,12 +11,14 @@ import { introduce } from "./introduce.js";
 import type { StateFiles } from "./saved-states.js";
 import { stateSocket } from "./state-socket.js";
 
+/** The launch has a deadline of its own. */
+const timeoutMs = 3_600_000;
+
 /** Returns when the guest runs and was told that it is this VM. Throws Qmp, QmpIo or Io where QEMU does not take the state. */
 export async function goOn(attempt: Attempt, { state }: StateFiles, signal: AbortSignal): Promise<void> {
   const path = stateSocket(attempt.generation);
   await using monitor = await connectMonitor(attempt.generation, { signal });
-  // The launch has a deadline of its own.
-  const runs = monitor.once("RESUME", { timeoutMs: 3_600_000, signal });
+  const runs = monitor.once("RESUME", { timeoutMs, signal });
   // Awaited below, if it comes to that.
   runs.catch(() => undefined);
   await awaitState(monitor, path, { signal });
@@ -29,5 +31,5 @@ export async function goOn(attempt: Attempt, { state }: StateFiles, signal: Abor
   } finally {
     await rm(path, { force: true });
   }
-  await introduce(attempt, attempt.generation.nonce, { signal });
+  await introduce(attempt, attempt.generation.nonce, { timeoutMs, signal });
 }

@@ -42,11 +42,12 @@ export async function warmStart(start: Start, record: VmRecord): Promise<Attempt
   try {
     if (files) return await wentOn(start, last, files, remember);
   } catch (error) {
-    if (!isStatesFault(error)) throw error;
+    if (start.options.signal?.aborted || !isStatesFault(error)) throw error;
     await discardState(key.key);
     cold(`the saved state is thrown away, ${error.message}`);
   }
-  return await coldStart(start, last);
+  // What was tried before has taken its own time.
+  return await coldStart({ ...start, since: performance.now() }, last);
 }
 
 /** Whatever the reason, it is not the boot that failed. */
