@@ -1,4 +1,5 @@
 /** Starts QEMU so that it outlives us: a session of its own, files for its output, a shell above it for its status. */
+import { existsSync } from "node:fs";
 import { lstat, mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
@@ -131,8 +132,9 @@ export async function startFailure(files: GenerationFiles): Promise<MicroVmError
   });
 }
 
-/** Its file alone says little: it is there before QEMU listens, and stays when QEMU dies. */
+/** Its file alone says little: it is there before QEMU listens, and stays when QEMU dies. A connect without it would fail at some cost. */
 async function listens(socket: string): Promise<boolean> {
+  if (!existsSync(socket)) return false;
   return await new Promise((done) => {
     const connection = connect(socket, () => {
       connection.destroy();
