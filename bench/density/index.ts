@@ -1,12 +1,9 @@
 /** Many VMs of one saved state: how long they take at once, whether all answer, and what an idle one costs this host. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { launch as Launch, MicroVmHandle } from "../../src/launcher/index.js";
-import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
-import { fromRepository } from "../../tools/setup/repository.js";
+import type { MicroVmHandle } from "../../src/launcher/index.js";
 import type { Benchmark, Measured } from "../benchmark.js";
+import { withFleet, withLauncher } from "../launching.js";
 import { ownVersion } from "../machine.js";
 
 const AT_ONCE = 30;
@@ -24,52 +21,29 @@ interface Cost {
 export const density: Benchmark = {
   title: `${AT_ONCE} and ${MANY} warm VMs at once, emulated, 128 MiB, 3000 x 32 vectors`,
   parts: ["package", "qemu", "appliance"],
-  run: async (say, { PATH, MICROVM_APPLIANCE: image }) => {
-    process.env["PATH"] = PATH;
-    const folder = await mkdtemp(join(tmpdir(), "microvm-bench-"));
-    process.env["MICROVM_STATE_DIR"] = join(folder, "state");
-    process.env["MICROVM_CACHE_DIR"] = join(folder, "cache");
-    try {
-      const rvfPath = join(folder, "sample.rvf");
-      await makeSampleRvf(rvfPath, { image });
-      const { launch } = (await import(fromRepository("dist/launcher/index.js"))) as {
-        launch: typeof Launch;
-      };
+  run: async (say, env) =>
+    await withLauncher(env, async ({ launch, rvfPath }) => {
       const start = (warmStart: boolean) => launch({ rvfPath, apiPort: 0, enableKvm: false, warmStart });
       // It saves the state from which the others go on.
       await (await start(true)).destroy();
-      const cold = await withFleet(COLD, () => start(false), say);
-      const warm = await withFleet(AT_ONCE, () => start(true), say);
-      const many = await withFleet(MANY, () => start(true), say);
+      const measured = async (count: number, warm: boolean): Promise<Sight> =>
+        await withFleet(
+          count,
+          () => start(warm),
+          async ({ vms, millis }) => {
+            say(`${count} VMs: all answered`);
+            return { millis, ...(await costOf(vms)) };
+          },
+        );
+      const cold = await measured(COLD, false);
+      const warm = await measured(AT_ONCE, true);
+      const many = await measured(MANY, true);
       return { ...evaluate(cold, warm, many), versions: { "pulumi-microvm": await ownVersion() } };
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  },
+    }),
 };
 
-type Fleet = Cost & { millis: number };
-
-/** Starts so many at once, has each answer, and looks at what they cost while nobody asks them. Throws where one does not answer. */
-async function withFleet(
-  count: number,
-  start: () => Promise<MicroVmHandle>,
-  say: (line: string) => void,
-): Promise<Fleet> {
-  const begin = performance.now();
-  const launches = await Promise.allSettled(Array.from({ length: count }, start));
-  const vms = launches.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-  try {
-    const failed = launches.find((one) => one.status === "rejected");
-    if (failed) throw failed.reason;
-    await Promise.all(vms.map((vm) => vm.query(sampleQuery(1), 1)));
-    const millis = performance.now() - begin;
-    say(`${count} VMs: all answered`);
-    return { millis, ...(await costOf(vms)) };
-  } finally {
-    await Promise.all(vms.map((vm) => vm.destroy()));
-  }
-}
+/** Of a fleet that answers: how long that took, and what it costs while nobody asks it. */
+type Sight = Cost & { millis: number };
 
 async function costOf(vms: readonly MicroVmHandle[]): Promise<Cost> {
   const ticks = async () => await Promise.all(vms.map(({ pid }) => ticksOf(pid)));
@@ -96,7 +70,7 @@ async function ticksOf(pid: number): Promise<number> {
   return Number(user) + Number(system);
 }
 
-function evaluate(cold: Fleet, warm: Fleet, many: Fleet): Omit<Measured, "versions"> {
+function evaluate(cold: Sight, warm: Sight, many: Sight): Omit<Measured, "versions"> {
   return {
     method: [
       "Each fleet is launched at once by one process, through the launcher's queue; then each VM answers a query, and for 10 s nobody asks.",

@@ -1,11 +1,9 @@
 /** From the launch to the first answered query, and down again: the launcher against a bare QEMU. */
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { launch as Launch } from "../../src/launcher/index.js";
-import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
-import { fromRepository } from "../../tools/setup/repository.js";
+import { sampleQuery } from "../../tools/sample-rvf.js";
 import type { Benchmark, Measured, Series } from "../benchmark.js";
+import { withFleet, withLauncher, type Launcher } from "../launching.js";
 import { ownVersion } from "../machine.js";
 import { ratio } from "../statistics.js";
 import { startBare } from "./bare.js";
@@ -26,18 +24,8 @@ interface Round {
 export const launcher: Benchmark = {
   title: "A launch to the first answered query, emulated, 128 MiB, 3000 x 32 vectors",
   parts: ["package", "qemu", "appliance"],
-  run: async (say, { PATH, MICROVM_APPLIANCE: image }) => {
-    process.env["PATH"] = PATH;
-    const folder = await mkdtemp(join(tmpdir(), "microvm-bench-"));
-    process.env["MICROVM_STATE_DIR"] = join(folder, "state");
-    process.env["MICROVM_CACHE_DIR"] = join(folder, "cache");
-    try {
-      const rvfPath = join(folder, "sample.rvf");
-      await makeSampleRvf(rvfPath, { image });
-      // As users run it.
-      const { launch } = (await import(fromRepository("dist/launcher/index.js"))) as {
-        launch: typeof Launch;
-      };
+  run: async (say, env) =>
+    await withLauncher(env, async ({ launch, rvfPath }) => {
       const rounds: Round[] = [];
       // The first round fills the caches, and is not kept.
       for (let round = 0; round <= ROUNDS; round++) {
@@ -45,17 +33,15 @@ export const launcher: Benchmark = {
         if (round > 0) rounds.push(measured);
         say(`round ${round} of ${ROUNDS}${round === 0 ? " (discarded)" : ""}`);
       }
-      const fleet = await launchMany(launch, rvfPath);
+      const one = () => launch({ rvfPath, apiPort: 0, enableKvm: false, readyTimeoutSeconds: 300 });
+      const fleet = await withFleet(AT_ONCE, one, ({ millis }) => millis);
       say(`${AT_ONCE} launches at once: all answered`);
       return { ...evaluate(rounds, fleet), versions: { "pulumi-microvm": await ownVersion() } };
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  },
+    }),
 };
 
 /** Bare and ours one after the other, by turns in front. */
-async function measureRound(launch: typeof Launch, rvfPath: string, bareFirst: boolean): Promise<Round> {
+async function measureRound(launch: Launcher["launch"], rvfPath: string, bareFirst: boolean): Promise<Round> {
   const bare = async () => {
     const { millis, end } = await startBare(rvfPath, vector);
     await end();
@@ -80,21 +66,6 @@ async function measureRound(launch: typeof Launch, rvfPath: string, bareFirst: b
     detection: launched - mtimeMs,
     shutdown: millis,
   };
-}
-
-/** Until every one has answered; their time to do so is as long as the machine is small. */
-async function launchMany(launch: typeof Launch, rvfPath: string): Promise<number> {
-  const start = performance.now();
-  const one = () => launch({ rvfPath, apiPort: 0, enableKvm: false, readyTimeoutSeconds: 300 });
-  const launches = await Promise.allSettled(Array.from({ length: AT_ONCE }, one));
-  const vms = launches.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-  try {
-    for (const each of launches) if (each.status === "rejected") throw each.reason;
-    await Promise.all(vms.map((vm) => vm.query(vector, 1)));
-    return performance.now() - start;
-  } finally {
-    await Promise.all(vms.map((vm) => vm.destroy()));
-  }
 }
 
 function evaluate(rounds: Round[], fleet: number): Omit<Measured, "versions"> {

@@ -92,11 +92,15 @@ export async function ensureAppliance(
     return current ?? { from: undefined, ...(await makeAppliance(options)) };
   });
   building = work.catch(() => undefined);
-  return await Promise.race([work, abortOf(options.signal)]);
-}
-
-/** Whoever waits for another's build may be called off. */
-const abortOf = async (signal: AbortSignal | undefined): Promise<never> =>
-  await new Promise((_, reject) => {
-    signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  // Whoever waits for another's build may be called off.
+  const over = new AbortController();
+  const calledOff = new Promise<never>((_, reject) => {
+    const { signal } = options;
+    signal?.addEventListener("abort", () => reject(signal.reason as Error), { signal: over.signal });
   });
+  try {
+    return await Promise.race([work, calledOff]);
+  } finally {
+    over.abort();
+  }
+}

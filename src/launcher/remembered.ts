@@ -8,6 +8,7 @@ import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { cacheDir } from "../paths.js";
+import { stampOf } from "./stamp.js";
 
 /**
  * How long a finding counts: a day, because hosts change without a trace. Somebody loads a kernel module or switches
@@ -39,7 +40,7 @@ export function memory<Value>(kind: string, schema: z.ZodType<Value>): Memory<Va
         const age = Date.now() - Date.parse(at);
         // One from the future was written before the clock was set back: nobody knows how old it is.
         if (age < 0 || age >= rememberedMs) return undefined;
-        const now = [await version(path), ...circumstances];
+        const now = [await stampOf(path), ...circumstances];
         return JSON.stringify(of) === JSON.stringify(now) ? { value, at: new Date(at) } : undefined;
       } catch {
         return undefined;
@@ -48,7 +49,7 @@ export function memory<Value>(kind: string, schema: z.ZodType<Value>): Memory<Va
     async remember(value, binary, ...circumstances) {
       try {
         const path = await realpath(binary);
-        const of = [await version(path), ...circumstances];
+        const of = [await stampOf(path), ...circumstances];
         await mkdir(memoryFolder(kind), { recursive: true, mode: 0o700 });
         const text = JSON.stringify({ at: new Date().toISOString(), of, value });
         // Not worth a wait for the disk: a file that a power cut leaves empty is a damaged one.
@@ -58,12 +59,6 @@ export function memory<Value>(kind: string, schema: z.ZodType<Value>): Memory<Va
       }
     },
   };
-}
-
-/** Another with each change of the file, also one that sets size and mtime as they were. */
-async function version(path: string): Promise<string> {
-  const { ino, ctimeNs } = await stat(path, { bigint: true });
-  return `${ino} ${ctimeNs}`;
 }
 
 /** Whoever else may write there could have QEMU started without its sandbox. */

@@ -7,7 +7,7 @@ import type { Preparation } from "../prepare.js";
 import type { VmSpec } from "../spec.js";
 import { hostTscKhz } from "../tsc.js";
 import { generationFiles } from "../vm-folder.js";
-import { stampOf } from "./stamp.js";
+import { stampOf } from "../stamp.js";
 
 /** Part of every key: raise it when a VM is saved or goes on in another way. */
 const FORMAT = 1;

@@ -11,7 +11,7 @@ import { MicroVmError, systemErrorCode } from "../../errors.js";
 import { cacheDir } from "../../paths.js";
 import { drop, hold, holderOf } from "../holder.js";
 import type { WarmKey } from "./key.js";
-import { stampOf } from "./stamp.js";
+import { stampOf } from "../stamp.js";
 
 /** What all of them may take of the disk; those that were not used for longest go first. */
 export const LIMIT_BYTES = 4 * 1024 ** 3;
