@@ -2,7 +2,7 @@
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { removeUnrecorded } from "./leftovers.js";
-import { withVmLock } from "./lock.js";
+import { defaultWaitMs, withVmLock } from "./lock.js";
 import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record.js";
 import {
   describeShutdown,
@@ -20,20 +20,25 @@ export interface DestroyReport extends ShutdownReport {
 /**
  * Powers the VM down and removes every trace of it; one without a readable record is found by its folder's name. One that is not
  * there any more is no error. From `sigkill` it waits for
- * nobody who is working on the VM.
+ * nobody who is working on the VM; else for 10 s, or for `withinMs` where that is less, and then throws VmBusy.
  */
 export async function destroyVm(
   vmId: string,
   options: ShutdownOptions & Progress = {},
 ): Promise<DestroyReport> {
+  const { withinMs = Infinity } = options;
+  const start = performance.now();
+  const within = () => ({ ...options, withinMs: withinMs - (performance.now() - start) });
   const record = await readIntact(vmId);
   const killed = record && options.from === "sigkill" ? await shutdownVm(record, options) : undefined;
-  const report = await withVmLock(vmId, () => destroyLocked(vmId, options), {
+  const report = await withVmLock(vmId, () => destroyLocked(vmId, within()), {
     evenWithout: true,
     signal: options.signal,
+    waitMs: Math.min(defaultWaitMs, withinMs),
   }).catch((error: unknown) => {
     // It has no folder; somebody else may have removed it while we waited.
-    if (error instanceof MicroVmError && error.code === "VmNotFound") return destroyUnrecorded(vmId, options);
+    if (error instanceof MicroVmError && error.code === "VmNotFound")
+      return destroyUnrecorded(vmId, within());
     throw error;
   });
   const first = killed && killed.rung !== "gone" ? { ...report, ...killed } : report;

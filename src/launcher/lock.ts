@@ -16,8 +16,11 @@ import { makeVmDir, vmDir } from "./vm-folder.js";
 
 const free = "free";
 
+/** An interrupted operation cleans up in that time. */
+export const defaultWaitMs = 10_000;
+
 export interface LockOptions {
-  /** How long to wait for whoever holds it, in milliseconds. Default 10 s: an interrupted operation cleans up in that time. */
+  /** How long to wait for whoever holds it, in milliseconds. Default `defaultWaitMs`. */
   waitMs?: number;
   /** Whether the work is worth doing where no lock can be made: on a disk that is full or cannot be written. */
   evenWithout?: boolean;
@@ -33,7 +36,7 @@ export interface LockOptions {
 export async function withVmLock<T>(
   vmId: string,
   work: () => Promise<T>,
-  { waitMs = 10_000, evenWithout = false, makeFolder = false, signal }: LockOptions = {},
+  { waitMs = defaultWaitMs, evenWithout = false, makeFolder = false, signal }: LockOptions = {},
 ): Promise<T> {
   const dir = vmDir(vmId);
   const deadline = performance.now() + waitMs;

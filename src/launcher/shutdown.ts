@@ -24,11 +24,13 @@ export interface ShutdownReport {
 }
 
 /** The seed's deadlines (rvf-launch 0.3.0), in milliseconds; the power button's is an input, `shutdownTimeoutSeconds`. */
-const deadlines = { connect: 5000, quit: 5000, sigterm: 5000, sigkill: 5000 };
+const deadlines = { connect: 5000, reply: 2500, quit: 5000, sigterm: 5000, sigkill: 5000 };
 
 export interface ShutdownOptions {
   /** `quit` leaves the guest unasked: for one that never came up. Default `powerdown`. */
   from?: "powerdown" | "quit" | "sigkill";
+  /** How long it may take, in milliseconds: what still runs then is killed. Default what the rungs take together. */
+  withinMs?: number | undefined;
 }
 
 /** Stops every process of the VM, and reports on the one that serves. As `shutdownProcess` for each. */
@@ -54,12 +56,17 @@ export async function shutdownProcess(
 
   const from = options.from ?? "powerdown";
   const powerdownMs = (withDefaults(record.spec).shutdownTimeoutSeconds ?? 0) * 1000;
-  const ends = (timeoutMs: number) => waitGone(vm, timeoutMs);
+  const within = limiter(options);
+  const ends = (timeoutMs: number) => waitGone(vm, within(timeoutMs));
+  const ask = (monitor: QmpConnection, command: typeof systemPowerdown) =>
+    isTaken(command(monitor, { timeoutMs: within(deadlines.reply) }));
   if (from !== "sigkill") {
     // A process that somebody stopped could hear of none of the gentle means.
     if (isStopped(vm)) signalVm(vm, "SIGCONT");
     // A monitor that does not answer costs its rungs, nothing more.
-    const monitor = await connectMonitor(generation, { timeoutMs: deadlines.connect }).catch(() => undefined);
+    const monitor = await connectMonitor(generation, { timeoutMs: within(deadlines.connect) }).catch(
+      () => undefined,
+    );
     try {
       if (
         monitor &&
@@ -73,7 +80,7 @@ export async function shutdownProcess(
       await monitor?.close();
     }
   }
-  return report(await signalled(record.vmId, vm, from));
+  return report(await signalled(record.vmId, vm, from, within));
 }
 
 /**
@@ -82,13 +89,15 @@ export async function shutdownProcess(
  */
 export async function shutdownUnrecorded(
   vmId: string,
-  { from }: ShutdownOptions = {},
+  options: ShutdownOptions = {},
 ): Promise<ShutdownReport> {
+  const { from } = options;
   const report = reporter();
+  const within = limiter(options);
   let rung: Rung = "gone";
   for (const vm of await vmProcessesBelow(vmDir(vmId))) {
     if (from !== "sigkill" && isStopped(vm)) signalVm(vm, "SIGCONT");
-    rung = await signalled(vmId, vm, from);
+    rung = await signalled(vmId, vm, from, within);
   }
   return report(rung);
 }
@@ -99,35 +108,37 @@ function reporter(): (rung: Rung) => ShutdownReport {
   return (rung) => ({ rung, millis: Math.round(performance.now() - start) });
 }
 
+/** Of the time for a rung what is left of the whole from now on. */
+function limiter({ withinMs = Infinity }: ShutdownOptions): (timeoutMs: number) => number {
+  const deadline = performance.now() + withinMs;
+  return (timeoutMs) => Math.max(0, Math.min(timeoutMs, deadline - performance.now()));
+}
+
 /** The rungs that need no monitor. */
 async function signalled(
   vmId: string,
   vm: VmProcess,
   from: ShutdownOptions["from"],
+  within: (timeoutMs: number) => number,
 ): Promise<"sigterm" | "sigkill"> {
-  for (const [rung, signal] of [
-    ["sigterm", "SIGTERM"],
-    ["sigkill", "SIGKILL"],
-  ] as const) {
-    if (from === "sigkill" && rung !== "sigkill") continue;
-    signalVm(vm, signal);
-    if (await waitGone(vm, deadlines[rung])) return rung;
+  const termMs = from === "sigkill" ? 0 : within(deadlines.sigterm);
+  if (termMs > 0) {
+    signalVm(vm, "SIGTERM");
+    if (await waitGone(vm, termMs)) return "sigterm";
   }
+  signalVm(vm, "SIGKILL");
+  if (await waitGone(vm, deadlines.sigkill)) return "sigkill";
   throw new MicroVmError("Io", `process ${vm.pid} of ${vmId} outlived SIGKILL`, {
     hint: "It hangs inside the host's kernel, usually on a disk or network file system that does not answer.",
   });
 }
 
 /** Whether the command was taken; a monitor that fails here is what the next rung is for. */
-async function ask(
-  monitor: QmpConnection,
-  command: (monitor: QmpConnection) => Promise<void>,
-): Promise<boolean> {
-  return await command(monitor).then(
+const isTaken = (command: Promise<void>): Promise<boolean> =>
+  command.then(
     () => true,
     () => false,
   );
-}
 
 const rungWords: Record<ShutdownReport["rung"], string> = {
   gone: "was already off",

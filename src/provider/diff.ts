@@ -18,6 +18,8 @@ export async function diff(id: string, olds: State, news: Inputs): Promise<DiffR
   await claimVm(id);
   const changed = changedInputs(olds, news);
   if (changed.length > 0) return { changes: true, replaces: changed.filter((key) => replacing(news, key)) };
+  // A delete is told of the outputs alone, and only an update changes them.
+  if (olds.customTimeouts?.delete !== news.customTimeouts?.delete) return { changes: true };
   // `up` never calls `read`, so what became of the VM in the meantime is found here and mended by `update`.
   const found = await observed(id, news);
   return { changes: found === undefined || found.drift !== undefined };

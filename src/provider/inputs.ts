@@ -16,7 +16,7 @@ export interface Inputs extends VmSpec, Fingerprints {
   /** What the VM is to be, which is always `running`; a refresh puts in its place what it is instead. */
   condition?: string;
   /** Of the option `customTimeouts`, as Go writes durations; absent where the program gives none. */
-  customTimeouts?: { create?: string; update?: string };
+  customTimeouts?: { create?: string; update?: string; delete?: string };
   /** The option of that name; absent where the program gives none. */
   replaceOnChanges?: string[];
   /** Which inputs the program keeps secret; absent where it keeps none. */

@@ -18,19 +18,24 @@ export function parseDuration(text: string): number {
 /** Node's timers count milliseconds in 31 bits, some 25 days; a longer one fires at once. */
 const longestTimerMs = 2 ** 31 - 1;
 
+/** How long the operation may take, in milliseconds; undefined where the program sets no limit. */
+export const limitOf = (
+  operation: "create" | "update" | "delete",
+  { customTimeouts }: Partial<Inputs>,
+): number | undefined => parseDuration(customTimeouts?.[operation] ?? "") || undefined;
+
 /** Does the work with a signal that fires when the plugin has to leave, or when the time is up, which is then what it throws. */
 export async function inTime<T>(
   operation: "create" | "update",
-  { customTimeouts }: Inputs,
+  inputs: Inputs,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const limit = customTimeouts?.[operation] ?? "";
-  const limitMs = parseDuration(limit);
-  if (limitMs === 0) return await work(leaving);
+  const limitMs = limitOf(operation, inputs);
+  if (limitMs === undefined) return await work(leaving);
   const timeUp = new AbortController();
   const error = new MicroVmError(
     "Timeout",
-    `the ${operation} took longer than customTimeouts allows, ${limit}`,
+    `the ${operation} took longer than customTimeouts allows, ${inputs.customTimeouts?.[operation]}`,
     {
       hint: `It was called off. Raise customTimeouts.${operation}; readyTimeoutSeconds is the guest's part of it.`,
     },

@@ -164,9 +164,8 @@ const derived: Partial<Record<string, string[]>> = {
 };
 
 function optionsToTell({ customTimeouts, replaceOnChanges }: pulumi.CustomResourceOptions = {}) {
-  const { create, update } = customTimeouts ?? {};
   return {
-    ...((create || update) && { customTimeouts: { create, update } }),
+    ...(Object.values(customTimeouts ?? {}).some(Boolean) && { customTimeouts }),
     ...(replaceOnChanges?.length && { replaceOnChanges }),
   };
 }

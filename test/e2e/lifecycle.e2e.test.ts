@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Result } from "execa";
 import { query } from "../../src/client/index.js";
-import { listRecords } from "../../src/launcher/index.js";
+import { destroyVm, listRecords } from "../../src/launcher/index.js";
 import { openProject, type PulumiProject } from "../../tools/pulumi-project.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { k, startLoad } from "../support/load.js";
@@ -40,12 +40,14 @@ interface Deployment {
   deployment: { resources: { type: string; outputs: Record<string, unknown> }[] };
 }
 
-/** The resource's outputs as they stand in the state; the stack's own outputs are as old as the last `up`. */
-async function output(): Promise<Record<string, unknown>> {
+/** The resource's outputs as they stand in the state, if it is there; the stack's own outputs are as old as the last `up`. */
+async function stored(): Promise<Record<string, unknown> | undefined> {
   const { stdout } = await project.pulumi(["stack", "export", "--stack", "lifecycle"]);
   const { deployment } = JSON.parse(String(stdout)) as Deployment;
-  return deployment.resources.find(({ type }) => type.endsWith("microvm:MicroVm"))!.outputs;
+  return deployment.resources.find(({ type }) => type.endsWith("microvm:MicroVm"))?.outputs;
 }
+
+const output = async (): Promise<Record<string, unknown>> => (await stored())!;
 
 const text = (result: Result) => String(result.all);
 
@@ -111,6 +113,17 @@ describe("a MicroVm's life", () => {
     process.kill(Number((await output())["pid"]), "SIGKILL");
     expectDone(await up({ ...args(), memoryMb: 160 }));
     expect(await query(String((await output())["url"]), sampleQuery(9), 1)).toHaveLength(1);
+  });
+
+  test("one that was removed for good is gone from the state with a refresh, and up makes it anew", async () => {
+    const vmId = String((await output())["vmId"]);
+    await destroyVm(vmId, { from: "sigkill" });
+    expectDone(await pulumi("refresh", "--yes", "--skip-preview"));
+    expect(await stored()).toBeUndefined();
+    expectDone(await up(args()));
+    const made = await output();
+    expect(made["status"]).toBe("running");
+    expect(made["vmId"]).not.toBe(vmId);
   });
 
   test("destroy powers it down by its guest and leaves nothing", async () => {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { query } from "../../src/client/index.js";
 import { listRecords } from "../../src/launcher/index.js";
 import type { Inputs } from "../../src/provider/inputs.js";
+import { connectQmp } from "../../src/qmp/index.js";
 import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, stuckRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
@@ -146,7 +147,7 @@ test("a guest that is late runs on: the next up boots it anew, or finds it ready
   expect(await leftovers([id])).toEqual([]);
 });
 
-test("a create or update that takes longer than customTimeouts is called off, and nothing has changed", async () => {
+test("customTimeouts: a create or update is called off, and nothing has changed; a delete ends by killing", async () => {
   const create = {
     ...(await checkedInputs(plugin, { rvfPath: await stuckRvf() })),
     customTimeouts: { create: "1.5s" },
@@ -162,6 +163,16 @@ test("a create or update that takes longer than customTimeouts is called off, an
   expect(error.details).toMatch(/^Timeout: the update took longer than customTimeouts allows, 1500ms\n/);
   expect(initFailureOf(error)).toBeUndefined();
   expect(await plugin.read(vm.id, vm.outs)).toEqual({ id: vm.id, props: vm.outs });
+
+  // No processor runs, so nobody hears of the power button, of which the guest has 10 s to obey.
+  await using monitor = await connectQmp(vm.outs.qmpSocket);
+  await monitor.execute("stop");
+  const limited = { ...vm.inputs, customTimeouts: { delete: "300ms" } };
+  expect(await plugin.diff(vm.id, vm.outs, limited)).toBe(true);
+  await plugin.delete(vm.id, { ...vm.outs, customTimeouts: limited.customTimeouts });
+  const told = /killed by SIGKILL \(sigkill\) after \d+ ms; customTimeouts\.delete allows 300ms$/;
+  await eventually(() => told.test(plugin.output()));
+  expect(await leftovers([vm.id])).toEqual([]);
 });
 
 test("a VM that is stopped first is booted again by its old inputs when the new one fails, and the state tells it", async () => {

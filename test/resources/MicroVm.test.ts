@@ -93,7 +93,7 @@ test("what the engine does not tell the provider is sent too: time limits, what 
   const options = { customTimeouts: { create: "5m", delete: "1m" }, replaceOnChanges: ["vcpus"] };
   const { inputs } = await registered(new MicroVm("db", { rvfPath: "./db.rvf", ...secret }, options));
   expect(inputs).toMatchObject({
-    customTimeouts: { create: "5m" },
+    customTimeouts: { create: "5m", delete: "1m" },
     replaceOnChanges: ["vcpus"],
     secretInputs: ["apiPort", "extraArgs"],
   });
