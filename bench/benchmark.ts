@@ -1,12 +1,15 @@
 /** What every benchmark gives: series, as far as they are compared side by side in rounds, and the ratios that follow from them. */
 import type { PartName, PartsEnvironment } from "../tools/setup/index.js";
+import type { Chart } from "./charts/chart.js";
 
 export interface Benchmark {
   /** One line for a person: what is compared. */
   title: string;
   /** Real parts that have to be there before it starts. */
   parts: PartName[];
-  /** Measures. Throws when a side gives a wrong answer: its time would mean nothing. */
+  /** Pictures of what it measures. */
+  charts: Chart[];
+  /** Measures. Throws when a side gives a wrong answer, since its time would mean nothing, unless the others say something without it. */
   run: (say: (line: string) => void, parts: PartsEnvironment) => Promise<Measured>;
 }
 
@@ -23,8 +26,10 @@ export interface Measured {
 export interface Series {
   name: string;
   /** Empty for counts. */
-  unit: "ms" | "MiB" | "";
+  unit: "ms" | "MiB" | "/s" | "";
   samples: number[];
+  /** Why there is nothing to say; the samples then count for nothing. */
+  failure?: string;
   /** A limit for the median. */
   target?: Target;
 }
@@ -33,6 +38,8 @@ export interface Series {
 export interface Ratio {
   name: string;
   samples: number[];
+  /** That of either series. */
+  failure?: string;
   target?: Target;
 }
 

@@ -22,9 +22,17 @@ export function summarise(samples: number[]): Summary {
 
 /** `above` over `below`, round by round. */
 export function ratio(name: string, above: Series, below: Series, target?: Target): Ratio {
-  const samples = above.samples.map((sample, round) => sample / below.samples[round]!);
-  return { name, samples, ...(target && { target }) };
+  const failure = above.failure ?? below.failure;
+  const samples =
+    failure === undefined ? above.samples.map((sample, round) => sample / below.samples[round]!) : [];
+  return { name, samples, ...(failure !== undefined && { failure }), ...(target && { target }) };
 }
+
+/** Three significant digits, more only where they stand before the point. */
+export const digits = (value: number): string =>
+  Number.isInteger(value)
+    ? String(value)
+    : value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 0.1)))));
 
 export const meets = (median: number, target: Target): boolean =>
   "atLeast" in target ? median >= target.atLeast : median <= target.atMost;

@@ -21,6 +21,7 @@ interface Cost {
 export const density: Benchmark = {
   title: `${AT_ONCE} and ${MANY} warm VMs at once, emulated, 128 MiB, 3000 x 32 vectors`,
   parts: ["package", "qemu", "appliance"],
+  charts: [],
   run: async (say, env) =>
     await withLauncher(env, async ({ launch, rvfPath }) => {
       const start = (warmStart: boolean) => launch({ rvfPath, apiPort: 0, enableKvm: false, warmStart });

@@ -25,6 +25,19 @@ interface Update extends Tally {
 export const handover: Benchmark = {
   title: `pulumi up, ${changes.length} times, while at least ${QUERIES} queries are asked`,
   parts: ["package", "qemu", "appliance", "pulumi"],
+  charts: [
+    {
+      kind: "bars",
+      name: "ports",
+      title: "Ports during updates under load, ms",
+      bars: [
+        { label: "changed in place", series: ["ports changed in place"] },
+        { label: "of these, open nowhere", series: ["ports changed in place: open nowhere"] },
+        { label: "handed over to the next VM", series: ["ports handed over to the next VM"] },
+        { label: "of these, open nowhere", series: ["ports handed over: open nowhere"] },
+      ],
+    },
+  ],
   run: async (say, env) => {
     const folder = await mkdtemp(join(tmpdir(), "microvm-bench-"));
     const project = await openProject({

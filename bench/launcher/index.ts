@@ -24,6 +24,18 @@ interface Round {
 export const launcher: Benchmark = {
   title: "A launch to the first answered query, emulated, 128 MiB, 3000 x 32 vectors",
   parts: ["package", "qemu", "appliance"],
+  charts: [
+    {
+      kind: "bars",
+      name: "launch",
+      title: "Launch to the first answered query, and shut-down, ms",
+      bars: [
+        { label: "bare QEMU", series: ["bare QEMU"] },
+        { label: "launch", series: ["ours"] },
+        { label: "graceful shut-down", series: ["ours: graceful shut-down"] },
+      ],
+    },
+  ],
   run: async (say, env) =>
     await withLauncher(env, async ({ launch, rvfPath }) => {
       const rounds: Round[] = [];

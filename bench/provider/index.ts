@@ -14,6 +14,17 @@ const ROUNDS = 9;
 export const provider: Benchmark = {
   title: "pulumi up without changes, with its preview",
   parts: ["package", "qemu", "appliance", "pulumi"],
+  charts: [
+    {
+      kind: "bars",
+      name: "unchanged",
+      title: "pulumi up without changes, ms",
+      bars: [
+        { label: "a resource that does nothing", series: ["no-op"] },
+        { label: "MicroVm", series: ["ours"] },
+      ],
+    },
+  ],
   run: async (say, env) => {
     const folder = await mkdtemp(join(tmpdir(), "microvm-bench-"));
     const rvfPath = join(folder, "sample.rvf");

@@ -20,6 +20,18 @@ type Round = Record<"peer" | "cold" | "cached" | "coldTenth" | "coldTenthSha3", 
 export const rvf: Benchmark = {
   title: "Kernel out of an RVF of 1,000,000 x 128 vectors (a tenth: 100,000 x 128)",
   parts: ["package"],
+  charts: [
+    {
+      kind: "bars",
+      name: "large",
+      title: "Kernel out of an RVF of 1,000,000 x 128 vectors, ms",
+      bars: [
+        { label: "@ruvector/rvf-node", series: ["peer: open, extractKernel, close"] },
+        { label: "ours, cache empty", series: ["ours, cache empty"] },
+        { label: "ours, kernel cached", series: ["ours, kernel cached"] },
+      ],
+    },
+  ],
   run: async (say) => {
     const image = makeImage();
     const peerVersion = await installedVersion(PEER);
