@@ -81,16 +81,17 @@ export async function changePorts(
   try {
     for (const want of missing) {
       const start = performance.now();
-      for (const rule of inTheWayOf(want)) {
-        if (closed.includes(rule)) continue;
-        await close(rule);
-        closed.push(rule);
-      }
-      await open(want);
+      const closing = inTheWayOf(want)
+        .filter((rule) => !closed.includes(rule))
+        .map((rule) => close(rule).then(() => closed.push(rule)));
+      // QEMU does what it is told in order, so one that has both ports need not be waited for in between.
+      const isAway = inTheWayOf(want).some(({ at }) => at !== monitor);
+      if (isAway) await allOver(closing);
+      await allOver([...closing, open(want)]);
       if (inTheWayOf(want).length > 0) closedMs = Math.max(closedMs, performance.now() - start);
     }
     // Which port a rule for 0 came to have shows in the list alone.
-    const now = missing.length > 0 ? await added() : [];
+    const now = missing.some(({ hostPort }) => hostPort === 0) ? await added() : missing;
     const portOf = (guestPort: number) =>
       [...served, ...now].find((rule) => rule?.guestPort === guestPort)?.hostPort;
     await writeDown({
@@ -105,6 +106,12 @@ export async function changePorts(
   }
   for (const rule of others) if (!closed.includes(rule)) await close(rule);
   return missing.length > 0 || others.length > 0 ? { closedMs } : undefined;
+}
+
+/** Throws the first failure when each has come to its end: until then nobody knows what there is to undo. */
+async function allOver(steps: readonly Promise<unknown>[]): Promise<void> {
+  for (const step of await Promise.allSettled(steps))
+    if (step.status === "rejected") throw step.reason as Error;
 }
 
 type Wanted = HostForward & { property: "apiPort" | "sshPort" };

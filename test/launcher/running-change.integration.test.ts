@@ -100,6 +100,18 @@ test("a port that somebody has: refused by name, and all is as it was", async ()
   expect(await statusOf(vm.vmId)).toEqual(vm);
 });
 
+test("an address of which somebody has the port: refused, and the port is open again where it was", async () => {
+  const holder = createServer().listen(vm.boundApiPort, "127.0.0.2");
+  await once(holder, "listening");
+  const before = await forwardsOf(vm);
+  const opened = updateVm(vm.vmId, spec({ bindAddress: "0.0.0.0" }));
+  await expect(opened).rejects.toMatchObject({ code: "PortInUse" });
+  holder.close();
+  expect(await forwardsOf(vm)).toEqual(before);
+  expect(await query(vm.url, vector, 3)).toHaveLength(3);
+  expect(await statusOf(vm.vmId)).toEqual(vm);
+});
+
 test("a forward that was removed by hand comes back with the next change", async () => {
   {
     await using monitor = await connectQmp(vm.qmpSocket);
