@@ -106,7 +106,7 @@ async function endFormer({ former, ...record }: VmRecord, options: Progress): Pr
 async function end(record: StartedVm, from: "powerdown" | "quit"): Promise<string> {
   const report = await shutdownProcess(record, { from });
   // The shell above QEMU has a last line to write, into a folder that is about to go.
-  await readEnding(generationFiles(record.vmId, record.generation.number), 2000);
+  await readEnding(generationFiles(record.vmId, record.generation.number));
   return describeShutdown(report);
 }
 

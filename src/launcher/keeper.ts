@@ -67,7 +67,8 @@ const strangersTries = 50;
  * writing end until QEMU has ended: then, however it went, the reader finds the end of the pipe, and the exit status
  * stands only beside a complete console. Should the keeper be killed, the readers go on until QEMU's end; should a
  * reader be killed, QEMU's writes fail and the guest goes on. QEMU would try a failed write to the guest's channel again without
- * pause, so it holds that pipe open for reading itself.
+ * pause, so it holds that pipe open for reading itself. From QEMU's end to its own the keeper holds the reading end of the console's pipe,
+ * by which whoever waits for the exit status sees that it is coming (ending.ts).
  *
  * The out-of-memory killer leaves no trace but in the kernel's log, which mostly only root can read, and in the control group's count, which
  * does not say whom it hit and is told of only where the log cannot be asked.
@@ -91,7 +92,7 @@ before=$(kills)
 { ${logTime}; } >"$0.since" 5>&- 6>&- 7>&- 2>/dev/null &
 "$@" >&6 2>&6 5>&- 6>&-
 code=$?
-exec 5>&- 6>&- 7>&-
+exec 8<"$consolepipe" 5>&- 6>&- 7>&-
 wait $reader
 tries=0
 while { [ -p "$stderrpipe" ] || [ -p "$readypipe" ]; } && [ $((tries += 1)) -le ${strangersTries} ]; do sleep 0.01; done
@@ -100,6 +101,7 @@ if [ $code -eq 137 ]; then
   ${outOfMemoryLine} || [ "$before" = "$(kills)" ] ||
     echo "perhaps out of memory: $before, then $(kills) in QEMU's control group"
 fi
-rm -f "$stderrpipe" "$consolepipe" "$readypipe" "$0.since"
+rm -f "$stderrpipe" "$readypipe" "$0.since"
 echo $code >"$0"
+rm -f "$consolepipe"
 `;

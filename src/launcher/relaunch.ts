@@ -63,7 +63,7 @@ async function stop(record: VmRecord, { onProgress }: Progress): Promise<void> {
   const report = await shutdownProcess(record, record.phase === "creating" ? { from: "quit" } : {});
   onProgress?.(describeShutdown(report));
   // QEMU's last thread closes its ports; its exit status is written after that, and the next generation wants them.
-  if (record.generation) await readEnding(generationFiles(record.vmId, record.generation.number), 2000);
+  if (record.generation) await readEnding(generationFiles(record.vmId, record.generation.number));
 }
 
 /** Boots the old spec again, and says in a sentence what came of it. */

@@ -1,6 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
 import { classify } from "../../src/launcher/classify.js";
 import { readEnding } from "../../src/launcher/ending.js";
 import { formerConsole } from "../../src/launcher/keeper.js";
@@ -177,13 +180,22 @@ describe("from the files", () => {
     expect(await readEnding(files)).toEqual({ how: "panic", code: 0, detail: panicked });
   });
 
-  test("a status that comes a moment later is waited for", async () => {
-    const reading = readEnding(files, 5000);
+  test("a status that comes late is waited for while its keeper is there", async () => {
+    await execa("mkfifo", [files.consolePipe]);
+    const keeper = await open(files.consolePipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    const reading = readEnding(files);
+    await sleep(1000);
     await writeFile(files.stderr, `${reason(6)}\n`);
     await writeFile(files.exitStatus, "0\n");
+    await keeper.close();
     expect(await reading).toEqual({ how: "clean", code: 0, detail: "the guest powered off" });
   });
 
+  test("a keeper that was killed leaves its pipe, and no status to wait for", async () => {
+    await execa("mkfifo", [files.consolePipe]);
+    expect(await readEnding(files)).toEqual({ how: "unknown", detail: "nothing tells how it ended" });
+  });
+
   test("no file at all", async () =>
-    expect(await readEnding(files, 0)).toEqual({ how: "unknown", detail: "nothing tells how it ended" }));
+    expect(await readEnding(files)).toEqual({ how: "unknown", detail: "nothing tells how it ended" }));
 });

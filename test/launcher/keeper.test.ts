@@ -5,7 +5,9 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readEnding } from "../../src/launcher/ending.js";
 import { consoleFileBytes, formerConsole, keeper, wordsBytes } from "../../src/launcher/keeper.js";
+import type { GenerationFiles } from "../../src/launcher/vm-folder.js";
 import { processesNaming, processesStaying } from "../../tools/leftovers.js";
 import { makeMemoryGroup, testOutOfMemory } from "../support/memory-group.js";
 import { eventually } from "../support/wait.js";
@@ -61,6 +63,20 @@ test("a child that the program leaves behind holds nobody up, and may go on talk
   expect([await text("console.log"), await text("qemu.stderr")]).toEqual(["last words\n", "oops\n"]);
   await go();
   await eventually(async () => (await text("qemu.stderr")) === "oops\nlate\n");
+});
+
+test("whoever asks how it ended before the status is written waits for it", async () => {
+  // The child holds the keeper up a while.
+  const keeping = keep(`{ ${waiting} } & echo $$ >"$0"; exit 7`);
+  const pid = async () => Number(await text("console.log").catch(() => 0));
+  await eventually(async () => (await pid()) > 0);
+  await eventually(async () => !existsSync(`/proc/${await pid()}`));
+  const files = { exitStatus: at("exit-status"), consolePipe: at("console.pipe") } as GenerationFiles;
+  expect(await readEnding({ ...files, stderr: at("qemu.stderr"), console: at("console.log") })).toMatchObject(
+    { code: 7 },
+  );
+  await go();
+  await ended(keeping);
 });
 
 test("a console of single bytes is kept whole, and each is there at once", async () => {
