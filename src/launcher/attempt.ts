@@ -3,11 +3,11 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError } from "../errors.js";
+import type { QmpConnection } from "../qmp/index.js";
 import type { AcceleratorChoice } from "./accelerator.js";
 import { readEnding } from "./ending.js";
 import { contentFingerprint } from "./fingerprint.js";
 import { boundPorts, type BoundPorts } from "./forwards.js";
-import { connectMonitor } from "./monitor.js";
 import { planQemu, type MemoryFile } from "./plan.js";
 import { apiUrl, assertPortFree, isPortFree } from "./ports.js";
 import type { Preparation } from "./prepare.js";
@@ -120,12 +120,14 @@ export async function bring(
   });
   const spawned = performance.now();
   const { timeoutMs = spec.readyTimeoutSeconds * 1000, goOn } = file ?? {};
-  const vm = await spawnQemu({ argv, files, ...generation, deadline: since + timeoutMs, signal });
+  const { vm, monitor } = await spawnQemu({ argv, files, ...generation, deadline: since + timeoutMs, signal });
   // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
   const orDeath = async (error: unknown): Promise<never> => {
     throw !signal?.aborted && (await waitGone(vm, 1000)) ? await startFailure(files) : error;
   };
-  const bound = await portsOf(generation, ports, kernel.guestApiPort).catch(orDeath);
+  const bound = await portsOf(monitor, ports, kernel.guestApiPort)
+    .finally(() => monitor.close())
+    .catch(orDeath);
   const { pid, startTicks } = vm;
   const known = { pid, startTicks, ...(!saving && bound), ...(goOn && { warm: true as const }) };
   const running: Attempt = { ...attempt, generation: { ...generation, ...known } };
@@ -195,12 +197,11 @@ async function portToBind(
 
 /** What the ports came to be; those that were named are known without asking. */
 async function portsOf(
-  generation: Generation,
+  monitor: QmpConnection,
   { apiPort, sshPort }: Pick<VmSpec, "apiPort" | "sshPort">,
   guestApiPort: number,
 ): Promise<BoundPorts> {
   if (apiPort !== 0 && sshPort !== 0) return { boundApiPort: apiPort, boundSshPort: sshPort };
-  await using monitor = await connectMonitor(generation, {});
   return await boundPorts(monitor, { guestApiPort, sshPort });
 }
 

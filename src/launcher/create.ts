@@ -21,7 +21,7 @@ import {
 } from "./record.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./shutdown.js";
-import { statusOfRecord, type VmStatus } from "./status.js";
+import { statusOfAnswering, type VmStatus } from "./status.js";
 import { isUnready, noteFailure } from "./unready.js";
 import { removeVmDir } from "./vm-folder.js";
 
@@ -72,7 +72,7 @@ export async function launchNew(
         await writeRecord(record);
         const ready = await boot(record, preparation, options);
         await confirmed(ready, options);
-        return await statusOfRecord(ready);
+        return statusOfAnswering(ready);
       } catch (error) {
         const kept = await keptUnready(vmId, error, options);
         if (kept === undefined) await removeUnlessRunning(vmId);

@@ -1,6 +1,6 @@
 /** The QEMU binary on this host: where it is and what it can do, asked of the binary itself. */
-import { constants } from "node:fs";
-import { access, open, stat } from "node:fs/promises";
+import { accessSync, constants, statSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { ExecaError } from "execa";
 import { z } from "zod";
@@ -44,7 +44,7 @@ export async function findQemu(arch: Arch = "x86_64"): Promise<string> {
 async function findBinary(name: string, folders: string[], arch: Arch): Promise<string> {
   for (const folder of folders) {
     const candidate = join(folder, name);
-    if (await isExecutable(candidate)) return candidate;
+    if (isExecutable(candidate)) return candidate;
   }
   throw new MicroVmError("QemuNotFound", `${name} was not found in ${folders.join(", ")}`, {
     hint: `Install QEMU: ${await installHint(arch)}`,
@@ -59,7 +59,7 @@ export async function resolveQemu(arch: Arch, ownBinary?: string): Promise<strin
     const onPath = (process.env["PATH"] ?? "").split(delimiter).filter(Boolean);
     return await findBinary(ownBinary, onPath, arch);
   }
-  if (await isExecutable(ownBinary)) return ownBinary;
+  if (isExecutable(ownBinary)) return ownBinary;
   throw new MicroVmError("QemuNotFound", `qemuBinary is not an executable file: ${ownBinary}`, {
     hint: "Correct the path, or leave qemuBinary out to use the one on PATH.",
     property: "qemuBinary",
@@ -122,10 +122,14 @@ async function isScript(binary: string): Promise<boolean> {
   return (await file.read(Buffer.alloc(2), 0, 2, 0)).buffer.toString() === "#!";
 }
 
-async function isExecutable(path: string): Promise<boolean> {
-  // A folder may be "executed" too.
-  return await Promise.all([access(path, constants.X_OK), stat(path)]).then(
-    ([, stats]) => stats.isFile(),
-    () => false,
-  );
+/** Asked at once: most folders of a PATH do not have it, and an error of each would cost more than all the answers. */
+function isExecutable(path: string): boolean {
+  try {
+    // A folder may be "executed" too.
+    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return false;
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { FATAL_LINE, READY_LINE } from "../appliance/contract.js";
 import { probeHealth } from "../client/index.js";
 import { MicroVmError } from "../errors.js";
-import { changesIn } from "./changes.js";
+import { changesOf } from "./changes.js";
 import { firstBytes, hasContent } from "./console.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { wordsBytes } from "./keeper.js";
@@ -75,7 +75,7 @@ export async function guestsWord(
   watch: Pick<ReadyWatch, "files" | "nonce">,
   signal: AbortSignal,
 ): Promise<void> {
-  for await (const _ of changesIn(watch.files.dir, signal)) {
+  for await (const _ of changesOf([watch.files.ready], signal)) {
     const { ready, fatal } = await guestWords(watch);
     if (ready) return;
     if (fatal !== undefined) throw await gaveUp(watch, fatal);
@@ -85,7 +85,8 @@ export async function guestsWord(
 
 /** Throws once QEMU is gone, however far its guest had come. */
 async function end(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
-  for await (const _ of changesIn(watch.files.dir, signal)) if (!isAlive(watch.vm)) throw await death(watch);
+  const { stderr, exitStatus } = watch.files;
+  for await (const _ of changesOf([stderr, exitStatus], signal)) if (!isAlive(watch.vm)) throw await death(watch);
   throw signal.reason;
 }
 

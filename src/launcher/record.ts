@@ -73,21 +73,19 @@ const recordSchema = z.object({
   former: generationSchema.optional(),
 });
 
-/** Records of pulumi-microvm 0.1 before its first release: one monitor, and QEMU known by its uuid alone. */
-const formerRecordSchema = z.preprocess((value) => {
-  const record = z
-    .looseObject({ format: z.literal(1), generation: z.looseObject({}).optional() })
-    .safeParse(value);
-  if (!record.success) return value;
-  const { generation } = record.data;
-  return {
-    ...record.data,
-    format: 2,
-    ...(generation && { generation: { ...generation, controlSocket: generation["qmpSocket"] } }),
-  };
-}, recordSchema);
+/** The format of what may be a record. */
+const formatOf = (value: unknown): unknown => (value as { format?: unknown } | null)?.format;
 
-const newerRecordSchema = z.looseObject({ format: z.int().gt(2) });
+/** What a record of pulumi-microvm 0.1 before its first release would be today: it had one monitor, and QEMU was known by its uuid alone. */
+function current(value: unknown): unknown {
+  if (formatOf(value) !== 1) return value;
+  const { generation, ...record } = value as { generation?: { qmpSocket?: unknown } };
+  return {
+    ...record,
+    format: 2,
+    ...(generation && { generation: { ...generation, controlSocket: generation.qmpSocket } }),
+  };
+}
 
 export type Owner = z.infer<typeof ownerSchema>;
 export type Generation = z.infer<typeof generationSchema>;
@@ -143,9 +141,10 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
     });
   }
   const value = parsedJson(text);
-  const { data: record, error } = formerRecordSchema.safeParse(value);
+  const { data: record, error } = recordSchema.safeParse(current(value));
   const kill = `\`microvm kill ${vmId}\``;
-  if (newerRecordSchema.safeParse(value).success)
+  const format = formatOf(value);
+  if (Number.isInteger(format) && (format as number) > 2)
     throw new MicroVmError(
       "Io",
       `the record of ${vmId} was written by a newer version: ${recordPath(vmId)}`,
@@ -185,12 +184,9 @@ export async function listRecords(onUnreadable?: (error: unknown) => void): Prom
 
 /** Finds a VM by its id, else by its name. Throws VmNotFound, also where a name stands for several; Io as readRecord. */
 export async function findRecord(idOrName: string): Promise<VmRecord> {
-  const records = await listRecords();
-  const exact = records.find((r) => r.vmId === idOrName);
+  const exact = isVmId(idOrName) ? await readRecord(idOrName) : undefined;
   if (exact) return exact;
-  const named = records.filter((r) => r.name === idOrName);
-  // One that the list passed over, because it cannot be understood, says so itself.
-  if (named.length === 0 && isVmId(idOrName)) await readRecord(idOrName);
+  const named = (await listRecords()).filter((r) => r.name === idOrName);
   if (named.length === 1) return named[0]!;
   throw named.length > 1
     ? new MicroVmError("VmNotFound", `${named.length} VMs are named ${idOrName}`, {

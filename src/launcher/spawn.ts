@@ -1,12 +1,12 @@
 /** Starts QEMU so that it outlives us: a session of its own, files for its output, a shell above it for its status. */
 import { existsSync } from "node:fs";
 import { lstat, mkdir, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ResultPromise } from "execa";
 import { SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
+import { connectQmp, type QmpConnection } from "../qmp/index.js";
 import { evidenceOf, readEnding } from "./ending.js";
 import { keeper } from "./keeper.js";
 import { portInUse } from "./ports.js";
@@ -23,16 +23,22 @@ export interface SpawnOptions {
   uuid: string;
   qmpSocket: string;
   controlSocket: string;
-  /** By when its monitor must listen, by `performance.now()`; it takes QEMU 20 to 70 ms. */
+  /** By when its monitor must answer, by `performance.now()`; it takes QEMU 20 to 70 ms. */
   deadline: number;
   signal?: AbortSignal | undefined;
 }
 
+/** A QEMU that came up, and the way to its monitor, which serves nobody else until it is closed. */
+export interface Spawned {
+  vm: VmProcess;
+  monitor: QmpConnection;
+}
+
 /**
- * Returns QEMU's process once its monitor listens. Throws PortInUse, QemuExited, QemuSpawn or Timeout when it does not come up;
+ * Returns QEMU's process once its monitor answers. Throws PortInUse, QemuExited, QemuSpawn or Timeout when it does not come up;
  * Cancelled when it is called off and takes long. Nothing of it is left then.
  */
-export async function spawnQemu(options: SpawnOptions): Promise<VmProcess> {
+export async function spawnQemu(options: SpawnOptions): Promise<Spawned> {
   const { argv, files, qmpSocket, signal } = options;
   signal?.throwIfAborted();
   await privateFolder(files.dir);
@@ -95,7 +101,7 @@ async function privateFolder(path: string): Promise<void> {
 async function waitForMonitor(
   { files, uuid, controlSocket, deadline, signal }: SpawnOptions,
   shell: Pick<ResultPromise, "exitCode" | "signalCode">,
-): Promise<VmProcess> {
+): Promise<Spawned> {
   let abortedAt: number | undefined;
   for (;;) {
     if (signal?.aborted) abortedAt ??= performance.now();
@@ -104,11 +110,13 @@ async function waitForMonitor(
     }
     // Not by the exit status in its file, which the shell cannot write to a full disk.
     if (shell.exitCode !== null || shell.signalCode !== null) throw await startFailure(files);
-    const vm = (await listens(controlSocket)) ? await findVmProcess({ uuid }, files.pidFile) : undefined;
-    if (vm !== undefined) return vm;
+    const monitor = await monitorAt(controlSocket);
+    const vm = monitor && (await findVmProcess({ uuid }, files.pidFile));
+    if (vm !== undefined) return { vm, monitor: monitor! };
+    await monitor?.close();
     if (performance.now() >= deadline) {
       const runs = (await findVmProcess({ uuid }, files.pidFile)) !== undefined;
-      const what = `QEMU's monitor did not listen in time: ${levelsReached(runs ? ["process"] : [])}`;
+      const what = `QEMU's monitor did not answer in time: ${levelsReached(runs ? ["process"] : [])}`;
       throw new MicroVmError("Timeout", what, {
         evidence: await evidenceOf(files),
         hint: "Raise readyTimeoutSeconds; the host may be overloaded.",
@@ -132,13 +140,8 @@ export async function startFailure(files: GenerationFiles): Promise<MicroVmError
   });
 }
 
-/** Its file alone says little: it is there before QEMU listens, and stays when QEMU dies. A connect without it would fail at some cost. */
-async function listens(socket: string): Promise<boolean> {
-  if (!existsSync(socket)) return false;
-  return await new Promise((done) => {
-    const connection = connect(socket, () => {
-      connection.destroy();
-      done(true);
-    }).once("error", () => done(false));
-  });
+/** A monitor's file is there before QEMU listens, and stays when QEMU dies. A connect without it would fail at some cost. */
+async function monitorAt(socket: string): Promise<QmpConnection | undefined> {
+  if (!existsSync(socket)) return undefined;
+  return await connectQmp(socket, { timeoutMs: 1000 }).catch(() => undefined);
 }

@@ -7,7 +7,7 @@ import { vmLockHolder } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { apiUrl } from "./ports.js";
 import { hostBootId, isStopped, type VmProcess } from "./process.js";
-import { processOf, readRecord, type Generation, type Owner, type VmRecord } from "./record.js";
+import { processOf, readRecord, type Generation, type Owner, type StartedVm, type VmRecord } from "./record.js";
 import { generationFiles } from "./vm-folder.js";
 import { shared } from "./shared.js";
 import type { VmSpec } from "./spec.js";
@@ -56,30 +56,41 @@ export async function statusOf(vmId: string): Promise<VmStatus | undefined> {
 
 export async function statusOfRecord(record: VmRecord): Promise<VmStatus> {
   const { vmId, generation } = record;
-  const files = generationFiles(vmId, generation?.number ?? 0);
   const vm = await processOf(vmId, generation);
-  return {
-    vmId,
-    name: record.name,
-    owner: record.owner,
-    spec: record.spec,
-    ...(vm === undefined ? await stateOfGone(record) : await stateOfProcess(record, generation!, vm)),
+  const state = vm === undefined ? await stateOfGone(record) : await stateOfProcess(record, generation!, vm);
+  return described(record, {
+    ...state,
     ...((await isInterrupted(record)) && { interrupted: true as const }),
     pid: vm?.pid ?? 0,
-    url: apiUrl(generation?.boundApiPort ?? 0, record.spec.bindAddress),
-    boundApiPort: generation?.boundApiPort ?? 0,
-    ...(generation?.boundSshPort !== undefined && { boundSshPort: generation.boundSshPort }),
-    accelerator: generation?.accelerator ?? "tcg",
-    acceleratorReason: generation?.acceleratorReason ?? "",
-    qmpSocket: generation?.qmpSocket ?? "",
-    consoleLog: files.console,
-    kernelSha256: generation?.kernelSha256 ?? "",
-    kernelIntegrity: generation?.kernelIntegrity ?? "",
-    bootMillis: generation?.bootMillis ?? 0,
-    startedAt: generation?.startedAt ?? record.createdAt,
-    qemuVersion: generation?.qemuVersion ?? "",
-  };
+  });
 }
+
+/** The status of one that has answered just now: nobody needs to be asked. */
+export const statusOfAnswering = (record: StartedVm): VmStatus =>
+  described(record, { state: "running", status: "running", pid: record.generation.pid ?? 0 });
+
+const described = (
+  { vmId, name, owner, spec, createdAt, generation }: VmRecord,
+  state: State & Pick<VmStatus, "pid" | "interrupted">,
+): VmStatus => ({
+  vmId,
+  name,
+  owner,
+  spec,
+  ...state,
+  url: apiUrl(generation?.boundApiPort ?? 0, spec.bindAddress),
+  boundApiPort: generation?.boundApiPort ?? 0,
+  ...(generation?.boundSshPort !== undefined && { boundSshPort: generation.boundSshPort }),
+  accelerator: generation?.accelerator ?? "tcg",
+  acceleratorReason: generation?.acceleratorReason ?? "",
+  qmpSocket: generation?.qmpSocket ?? "",
+  consoleLog: generationFiles(vmId, generation?.number ?? 0).console,
+  kernelSha256: generation?.kernelSha256 ?? "",
+  kernelIntegrity: generation?.kernelIntegrity ?? "",
+  bootMillis: generation?.bootMillis ?? 0,
+  startedAt: generation?.startedAt ?? createdAt,
+  qemuVersion: generation?.qemuVersion ?? "",
+});
 
 /** What is seen of a VM by its process alone, by who watches it for long: the monitor stays free for others. */
 export interface Glance {
