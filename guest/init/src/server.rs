@@ -1,12 +1,14 @@
 //! Opens the store, listens, and serves until SIGTERM.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -24,8 +26,8 @@ const END: Duration = Duration::from_secs(2);
 /// How long it takes to take in what waits in the listener's queue.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Serves `path` on `address`. A guest's host, where there is one, is told once the store is open and the listener
-/// accepts, with the nonce; from then on it may give orders.
+/// Serves `path` on `address`. A guest's host, where there is one, is told once the store is open and the server
+/// answers, with the nonce; from then on it may give orders.
 pub fn run(path: &Path, address: SocketAddr, nonce: Option<&str>) -> Result<(), String> {
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
@@ -46,6 +48,7 @@ async fn serve(path: PathBuf, address: SocketAddr, nonce: Option<&str>) -> Resul
     let address = listener.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
     let (connections, mut accepting) = Connections::serve(listener, http::router(store));
     if let Some(nonce) = nonce {
+        ask_itself(address.port()).await.map_err(|error| format!("the server does not answer: {error}"))?;
         tell(&format!("{READY_LINE} {nonce}"));
     }
     log::line(&format!("serving {about} on {address}"));
@@ -58,6 +61,16 @@ async fn serve(path: PathBuf, address: SocketAddr, nonce: Option<&str>) -> Resul
     connections.close(Duration::ZERO);
     let _ = timeout(END, connections.gone()).await;
     Ok(())
+}
+
+/// Ready means that it answers. The host's first request then meets code that has run before, which under emulation is
+/// most of what it would wait for.
+async fn ask_itself(port: u16) -> io::Result<()> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(b"GET /v1/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await?;
+    if reply.starts_with(b"HTTP/1.1 200 ") { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
 }
 
 /// Does what the host says. Ends only when this guest must.
