@@ -1,9 +1,9 @@
 /** The floor: the same QEMU with the same arguments, started by a shell, asked as tightly as can be, and ended by a signal. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { dryRun } from "../../src/launcher/index.js";
 import { freePort } from "../../test/support/ports.js";
 
@@ -13,6 +13,8 @@ const poll = { pause: 2, patience: 100 };
 export interface Bare {
   /** From the start of the shell to the first answered query. */
   millis: number;
+  /** From the guest's ready line to that, by the file's time. */
+  afterReady: number;
   end: () => Promise<void>;
 }
 
@@ -31,9 +33,11 @@ export async function startBare(rvfPath: string, vector: number[]): Promise<Bare
     if (qemu.exitCode !== null) throw new Error(`The bare QEMU ended with status ${qemu.exitCode}.`);
     await new Promise((done) => setTimeout(done, poll.pause));
   }
-  const millis = performance.now() - start;
+  const now = performance.now();
+  const { mtimeMs } = await stat(join(folder, "ready.pipe"));
   return {
-    millis,
+    millis: now - start,
+    afterReady: performance.timeOrigin + now - mtimeMs,
     end: async () => {
       qemu.kill("SIGKILL");
       await ended;

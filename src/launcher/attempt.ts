@@ -120,7 +120,13 @@ export async function bring(
   });
   const spawned = performance.now();
   const { timeoutMs = spec.readyTimeoutSeconds * 1000, goOn } = file ?? {};
-  const { vm, monitor } = await spawnQemu({ argv, files, ...generation, deadline: since + timeoutMs, signal });
+  const { vm, monitor } = await spawnQemu({
+    argv,
+    files,
+    ...generation,
+    deadline: since + timeoutMs,
+    signal,
+  });
   // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
   const orDeath = async (error: unknown): Promise<never> => {
     throw !signal?.aborted && (await waitGone(vm, 1000)) ? await startFailure(files) : error;

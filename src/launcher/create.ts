@@ -23,7 +23,7 @@ import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./shutdown.js";
 import { statusOfAnswering, type VmStatus } from "./status.js";
 import { isUnready, noteFailure } from "./unready.js";
-import { removeVmDir } from "./vm-folder.js";
+import { finishRemovals, removeVmDir } from "./vm-folder.js";
 
 export interface CreateOptions extends BootOptions {
   /** What a person calls it; by default the RVF's name. */
@@ -133,8 +133,12 @@ async function removeUnlessRunning(vmId: string): Promise<void> {
   else if (!(await processOf(vmId, record.generation))) await removeRecord(record);
 }
 
-/** Removes what launches of this owner left when they died: unclaimed VMs that are not ready, and on which nobody works. */
+/**
+ * Removes what launches and removals of this owner left when they died: unclaimed VMs that are not ready, and on which nobody works, and
+ * half-removed folders.
+ */
 async function clearInterrupted(owner: Owner): Promise<void> {
+  await finishRemovals();
   for (const record of await listRecords()) {
     const { vmId, phase } = record;
     const isLeft =

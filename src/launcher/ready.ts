@@ -86,7 +86,8 @@ export async function guestsWord(
 /** Throws once QEMU is gone, however far its guest had come. */
 async function end(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
   const { stderr, exitStatus } = watch.files;
-  for await (const _ of changesOf([stderr, exitStatus], signal)) if (!isAlive(watch.vm)) throw await death(watch);
+  for await (const _ of changesOf([stderr, exitStatus], signal))
+    if (!isAlive(watch.vm)) throw await death(watch);
   throw signal.reason;
 }
 

@@ -7,7 +7,14 @@ import { vmLockHolder } from "./lock.js";
 import { connectMonitor } from "./monitor.js";
 import { apiUrl } from "./ports.js";
 import { hostBootId, isStopped, type VmProcess } from "./process.js";
-import { processOf, readRecord, type Generation, type Owner, type StartedVm, type VmRecord } from "./record.js";
+import {
+  processOf,
+  readRecord,
+  type Generation,
+  type Owner,
+  type StartedVm,
+  type VmRecord,
+} from "./record.js";
 import { generationFiles } from "./vm-folder.js";
 import { shared } from "./shared.js";
 import type { VmSpec } from "./spec.js";

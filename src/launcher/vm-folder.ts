@@ -1,6 +1,6 @@
 /** Where a VM's files lie: its folder, and in it one for each generation. */
 import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
@@ -88,6 +88,13 @@ export const removal = { recursive: true, force: true, maxRetries: 10, retryDela
 /** Where folders go whose removal has begun: no VM's id starts with a dot. */
 export const removedPrefix = ".removed-";
 
+/** Finishes what others had begun to remove, and died at: nobody needs anything of it, and two may do so at once. */
+export async function finishRemovals(): Promise<void> {
+  const names = await readdir(vmsDir()).catch(() => []);
+  for (const name of names.filter((name) => name.startsWith(removedPrefix)))
+    await rm(join(vmsDir(), name), removal).catch(() => {});
+}
+
 /**
  * In one step for everybody else: half a folder is never seen under the VM's id, and a lock in it goes with it. Returns whether there
  * was one.
@@ -95,6 +102,7 @@ export const removedPrefix = ".removed-";
 export async function removeVmDir(vmId: string): Promise<boolean> {
   const dir = vmDir(vmId);
   const doomed = join(vmsDir(), `${removedPrefix}${vmId}-${randomBytes(4).toString("hex")}`);
+  await finishRemovals();
   try {
     await rename(dir, doomed);
     await rm(doomed, removal);
