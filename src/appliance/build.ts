@@ -3,12 +3,13 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import type { ApplianceArch } from "./arch.js";
 import { applianceFolder, entrySchema, imagePath, readEntry, type Appliance, type Entry } from "./cache.js";
 import { MODULE_ORDER } from "./contract.js";
 import { cpio, type CpioEntry } from "./cpio.js";
 import { joinImage } from "./image.js";
 import { buildInit, guestSourceHash } from "./init.js";
-import type { KernelKind, KernelModule, KernelSource } from "./kernel.js";
+import type { Kernel, KernelKind, KernelModule, KernelSource } from "./kernel.js";
 import { findMicroKernel } from "./micro-kernel.js";
 import { findPackagedKernel } from "./packaged-kernel.js";
 
@@ -20,6 +21,8 @@ export interface BuildApplianceOptions {
   cacheDir?: string | undefined;
   /** @default "micro" */
   kernel?: KernelKind | undefined;
+  /** Other than the default with the micro kernel only. @default "x86_64" */
+  arch?: ApplianceArch | undefined;
   /** The cargo to compile with. @default "cargo" from PATH */
   cargo?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -32,7 +35,7 @@ export interface BuiltAppliance extends Appliance {
   cached: boolean;
 }
 
-const find: Record<KernelKind, (signal?: AbortSignal) => Promise<KernelSource>> = {
+const find: Record<KernelKind, (signal?: AbortSignal, arch?: ApplianceArch) => Promise<KernelSource>> = {
   micro: findMicroKernel,
   debian: findPackagedKernel,
 };
@@ -42,26 +45,45 @@ const find: Record<KernelKind, (signal?: AbortSignal) => Promise<KernelSource>> 
  * @throws MicroVmError `ApplianceBuild` when the kernel or a compiler cannot be had, `Cancelled` on the signal.
  */
 export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<BuiltAppliance> {
-  const { kernel: kind = "micro", cargo, signal, onProgress } = options;
+  const { kernel: kind = "micro", arch = "x86_64", cargo, signal, onProgress } = options;
   const dir = await applianceFolder(options.cacheDir);
-  const [source, guest] = await Promise.all([find[kind](signal), guestSourceHash()]);
+  const [source, guest] = await Promise.all([find[kind](signal, arch), guestSourceHash()]);
   const key = sha256(JSON.stringify([BUILDER_VERSION, kind, source.key, guest]));
   const entryPath = join(dir, `${key}.json`);
   const cached = await readEntry(dir, entryPath, entrySchema);
   if (cached) return { ...cached, cached: true };
 
   onProgress?.(source.title);
-  const [kernel, init] = await sideBySide(signal, (either) => [
-    source.fetch({ cacheDir: dir, signal: either, onProgress }),
-    buildInit({ cacheDir: dir, cargo, signal: either, onProgress }).then((path) => readFile(path)),
-  ]);
-  const image = joinImage(kernel.image, initramfs(init, kernel.modules));
+  const fetch = (signal: AbortSignal | undefined, initramfs?: Buffer): Promise<Kernel> =>
+    source.fetch({ cacheDir: dir, initramfs, signal, onProgress });
+  const init = async (signal: AbortSignal | undefined): Promise<Buffer> =>
+    await readFile(await buildInit({ cacheDir: dir, arch, cargo, signal, onProgress }));
+  const { kernel, image } = await (arch === "x86_64" ? besideEachOther : insideOneAnother)(
+    fetch,
+    init,
+    signal,
+  );
   const entry: Entry = { sha256: sha256(image), kernelVersion: kernel.version };
   // The image first: an entry must never name an image that is not there.
   const path = imagePath(dir, entry.sha256);
   await writeFileAtomic(path, image);
   await writeFileAtomic(entryPath, JSON.stringify(entry));
   return { ...entry, path, bytes: image.length, cached: false };
+}
+
+type Fetch = (signal: AbortSignal | undefined, initramfs?: Buffer) => Promise<Kernel>;
+type Init = (signal: AbortSignal | undefined) => Promise<Buffer>;
+
+/** The initramfs behind the kernel. */
+async function besideEachOther(fetch: Fetch, init: Init, signal: AbortSignal | undefined) {
+  const [kernel, binary] = await sideBySide(signal, (either) => [fetch(either), init(either)]);
+  return { kernel, image: joinImage(kernel.image, initramfs(binary, kernel.modules)) };
+}
+
+/** The initramfs built into the kernel, behind whose image it would not be found. */
+async function insideOneAnother(fetch: Fetch, init: Init, signal: AbortSignal | undefined) {
+  const kernel = await fetch(signal, initramfs(await init(signal), []));
+  return { kernel, image: kernel.image };
 }
 
 /** Both results, or the first error, once the other task has been told to stop and has stopped. */

@@ -2,6 +2,7 @@
  * The appliance: the kernel and `/init` that make an RVF bootable, and the contract between host and guest. Builds
  * run here and in the repository's tools only.
  */
+export { applianceArchs, type ApplianceArch } from "./arch.js";
 export { buildAppliance, type BuildApplianceOptions, type BuiltAppliance } from "./build.js";
 export { copyImage, type Appliance } from "./cache.js";
 export {

@@ -5,21 +5,33 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import writeFileAtomic from "write-file-atomic";
 import { MicroVmError } from "../errors.js";
+import type { ApplianceArch } from "./arch.js";
 import { run } from "./run.js";
 
 /** Two levels up both from the sources and from the built package. */
 const CRATE = fileURLToPath(new URL("../../guest/init", import.meta.url));
-const TARGET = "x86_64-unknown-linux-gnu";
 
-const HINT =
-  "The guest needs Rust 1.87 or newer with the target x86_64-unknown-linux-gnu; rustup installs it where the " +
-  "system's own is older.";
+/** As Rust names it. */
+export const rustTarget = (arch: ApplianceArch): string => `${arch}-unknown-linux-gnu`;
+
+const HINTS: Record<ApplianceArch, string> = {
+  x86_64:
+    `The guest needs Rust 1.87 or newer with the target ${rustTarget("x86_64")}; rustup installs it where the ` +
+    "system's own is older.",
+  aarch64:
+    `The guest needs Rust 1.87 or newer with the target ${rustTarget("aarch64")} (rustup target add) and, to link ` +
+    "it, aarch64-linux-gnu-gcc (apt-get install gcc-aarch64-linux-gnu).",
+};
 
 export interface BuildInitOptions {
   /** Holds the finished binary and cargo's work. */
   cacheDir: string;
+  /** @default "x86_64" */
+  arch?: ApplianceArch | undefined;
   /** @default "cargo" from PATH */
   cargo?: string | undefined;
+  /** Added to cargo's environment. */
+  env?: Record<string, string>;
   signal?: AbortSignal | undefined;
   /** Gets what cargo is doing, a line at a time. */
   onProgress?: ((text: string) => void) | undefined;
@@ -47,20 +59,22 @@ export async function guestSourceHash(): Promise<string> {
  * Returns the path of the static binary, built now or, for the same sources, before.
  * @throws MicroVmError `ApplianceBuild` with cargo's last lines; `Cancelled`.
  */
-export async function buildInit({ cacheDir, cargo, signal, onProgress }: BuildInitOptions): Promise<string> {
-  const finished = join(cacheDir, `init-${await guestSourceHash()}`);
+export async function buildInit(options: BuildInitOptions): Promise<string> {
+  const { cacheDir, arch = "x86_64", cargo = "cargo", env, signal, onProgress } = options;
+  const target = rustTarget(arch);
+  const finished = join(cacheDir, `init-${arch === "x86_64" ? "" : `${arch}-`}${await guestSourceHash()}`);
   if (await exists(finished)) return finished;
   const targetDir = join(cacheDir, "cargo-target");
   await mkdir(targetDir, { recursive: true });
-  await run(cargo ?? "cargo", ["build", "--release", "--locked", "--target", TARGET], {
+  await run(cargo, ["build", "--release", "--locked", "--target", target], {
     cwd: CRATE,
     // These would take the place of the crate's own flags, which make the binary static.
-    env: { CARGO_TARGET_DIR: targetDir, RUSTFLAGS: undefined, CARGO_ENCODED_RUSTFLAGS: undefined },
+    env: { ...env, CARGO_TARGET_DIR: targetDir, RUSTFLAGS: undefined, CARGO_ENCODED_RUSTFLAGS: undefined },
     signal,
     onLine: (line) => onProgress?.(line.trim()),
-    hint: HINT,
+    hint: HINTS[arch],
   });
-  await writeFileAtomic(finished, await readFile(join(targetDir, TARGET, "release", "init")), {
+  await writeFileAtomic(finished, await readFile(join(targetDir, target, "release", "init")), {
     mode: 0o755,
   });
   return finished;

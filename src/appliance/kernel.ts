@@ -17,13 +17,15 @@ export interface KernelModule {
 export interface Kernel {
   /** As `uname -r` tells it. */
   version: string;
-  /** The bzImage with its signature, if it has one; for arm64 the plain Image. */
+  /** The bzImage with its signature, if it has one; for arm64 the plain Image, with the initramfs in it where one was given. */
   image: Buffer;
   /** In the order in which they can be loaded; empty where everything is built in. */
   modules: readonly KernelModule[];
 }
 
 export interface FetchOptions {
+  /** For a kernel that has it built in. */
+  initramfs?: Buffer | undefined;
   /** Keeps what is worth it. */
   cacheDir: string;
   signal?: AbortSignal | undefined;

@@ -15,17 +15,20 @@ const HINT =
   "The kernel comes from Debian's packages: run `apt-get update` as root, check that the network is up, or set " +
   "`kernelPath` to a kernel of your own.";
 
-/** microVM devices and what switches them off. The random device comes first, because the rest of the boot needs it. */
-const WANTED = [
-  "virtio_mmio",
-  "virtio_rng",
-  "virtio_blk",
-  "virtio_net",
-  "virtio_console",
-  "button",
-  "evdev",
-  "pvpanic_mmio",
-] as const;
+/** microVM devices. The random device comes first, because the rest of the boot needs it. */
+const DEVICES = ["virtio_mmio", "virtio_rng", "virtio_blk", "virtio_net", "virtio_console", "evdev"];
+
+/** Those, and what switches a machine off and tells its panic. */
+const WANTED: Record<KernelArch, readonly string[]> = {
+  amd64: [...DEVICES, "button", "pvpanic_mmio"],
+  arm64: [...DEVICES, "gpio_keys"],
+};
+
+/** Each depends on the newest kernel of its kind. The cloud kernel is the smaller, but for arm64 it knows no power button. */
+const METAPACKAGES: Record<KernelArch, string> = {
+  amd64: "linux-image-cloud-amd64",
+  arm64: "linux-image-arm64",
+};
 
 export type KernelPackage = Required<Package>;
 
@@ -50,8 +53,7 @@ export async function findPackagedKernel(signal?: AbortSignal): Promise<KernelSo
  */
 export async function findKernelPackage(options: FindOptions = {}): Promise<KernelPackage> {
   const { arch = "amd64", aptOptions = [], signal } = options;
-  // Depends on the newest cloud kernel.
-  const metapackage = `linux-image-cloud-${arch}`;
+  const metapackage = METAPACKAGES[arch];
   const args = [...aptOptions, "show", "--no-all-versions", metapackage];
   const text = (await run("apt-cache", args, { signal, hint: HINT })).toString();
   const found = /^Depends:.*?\b(?<name>linux-image-\d\S*) \(= (?<version>[^)]+)\)/m.exec(text)?.groups;
@@ -70,9 +72,9 @@ export async function findKernelPackage(options: FindOptions = {}): Promise<Kern
  */
 export async function fetchKernel(
   kernelPackage: KernelPackage,
-  options: Omit<GetOptions, "hint">,
+  options: Omit<GetOptions, "hint"> & Pick<FindOptions, "arch">,
 ): Promise<Kernel> {
-  const { cacheDir, signal } = options;
+  const { arch = "amd64", cacheDir, signal } = options;
   const archive = await getPackage(kernelPackage, { ...options, hint: HINT });
   return withTempDir(cacheDir, async (root) => {
     await unpackPackage(archive, root, signal);
@@ -84,12 +86,17 @@ export async function fetchKernel(
     const libs = [join(root, "lib/modules", version), join(root, "usr/lib/modules", version)];
     const listings = await Promise.all(libs.map((lib) => readdir(lib, { recursive: true }).catch(() => [])));
     const files = libs.flatMap((lib, index) => (listings[index] ?? []).map((name) => join(lib, name)));
-    return { version, image: await readFile(join(boot, file)), modules: await readModules(files, signal) };
+    return {
+      version,
+      image: await readFile(join(boot, file)),
+      modules: await readModules(WANTED[arch], files, signal),
+    };
   });
 }
 
 /** Reads the wanted modules and all they depend on; what is built into the kernel is left out. */
 async function readModules(
+  wanted: readonly string[],
   files: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<KernelModule[]> {
@@ -100,7 +107,7 @@ async function readModules(
   const builtin = new Set(list ? (await readFile(list, "utf8")).trim().split("\n").map(moduleName) : []);
 
   const modules = new Map<string, KernelModule>();
-  const pending: string[] = [...WANTED];
+  const pending = [...wanted];
   for (const name of pending) {
     if (modules.has(name) || builtin.has(name)) continue;
     const file = byName.get(name);

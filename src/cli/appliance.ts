@@ -1,5 +1,7 @@
 import { Option, type Command } from "commander";
 import {
+  applianceArchs,
+  buildAppliance,
   copyImage,
   currentAppliance,
   kernelKinds,
@@ -7,6 +9,7 @@ import {
   nowAndThen,
   takePrebuilt,
   type Appliance,
+  type ApplianceArch,
   type KernelKind,
 } from "../appliance/index.js";
 import { MicroVmError } from "../errors.js";
@@ -16,6 +19,7 @@ import { showSteps } from "./progress.js";
 
 interface ApplianceOptions extends JsonOption {
   kernel?: KernelKind;
+  arch?: ApplianceArch;
   from?: string;
   sha256?: string;
   out?: string;
@@ -40,6 +44,11 @@ export function addAppliance(program: Command): void {
         .choices(kernelKinds)
         .conflicts("from"),
     )
+    .addOption(
+      new Option("--arch <arch>", "build one for another architecture, to be embedded (see --out)")
+        .choices(applianceArchs)
+        .conflicts(["kernel", "from"]),
+    )
     .option("--from <file|url>", "take a prebuilt one instead; needs --sha256")
     .option("--sha256 <hash>", "what the SHA-256 of the prebuilt one has to be")
     .option("--out <file>", "write a copy of the image")
@@ -52,17 +61,25 @@ export function addAppliance(program: Command): void {
 }
 
 async function appliance(
-  { kernel, from, sha256, out }: ApplianceOptions,
+  { kernel, arch, from, sha256, out }: ApplianceOptions,
   signal: AbortSignal,
 ): Promise<Shown> {
   if ((from === undefined) !== (sha256 === undefined))
     throw new MicroVmError("InvalidArgument", "--from and --sha256 belong together");
   const image: Shown = await (from !== undefined && sha256 !== undefined
     ? takePrebuilt({ from, sha256, signal })
-    : found(kernel, signal));
+    : arch !== undefined
+      ? built(arch, signal)
+      : found(kernel, signal));
   if (out === undefined) return image;
   await copyImage(image, out);
   return { ...image, out };
+}
+
+/** Never the one that `--appliance` boots. */
+async function built(arch: ApplianceArch, signal: AbortSignal): Promise<Shown> {
+  using steps = showSteps();
+  return await buildAppliance({ arch, signal, onProgress: nowAndThen((text) => steps.tell(text)) });
 }
 
 async function found(kernel: KernelKind | undefined, signal: AbortSignal): Promise<Shown> {

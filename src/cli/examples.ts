@@ -34,6 +34,7 @@ const examples: Record<string, string[]> = {
     "microvm appliance                       # the one that --appliance boots, built if need be",
     "microvm appliance --from appliance.img --sha256 HASH",
     "microvm appliance --out appliance.img",
+    "microvm appliance --arch aarch64 --out appliance-aarch64.img",
   ],
   cache: ["microvm cache ls", "microvm cache rm 3f9a", "microvm cache prune"],
   keygen: ["microvm keygen -o release  # release.key and release.pub"],

@@ -38,6 +38,18 @@ esac`,
   strip: 'cp "$3" "$2"',
 };
 
+/** What it takes beside these for another architecture: an Image that tells what was put in, and which options were set. */
+const cross: Record<string, string> = {
+  ...Object.fromEntries(["gcc", "ld", "strip"].map((name) => [`aarch64-linux-gnu-${name}`, programs[name]!])),
+  tar: 'mkdir -p "$4/include/config" "$4/arch/arm64/boot"',
+  make: `case "$*" in
+*allnoconfig*) cp "\${*##*KCONFIG_ALLCONFIG=}" .config ;;
+*) echo 6.1.999-microvm > include/config/kernel.release; echo elf > vmlinux
+   { printf "Image with "; cat initramfs.cpio; grep -hE "KEYBOARD_GPIO=|X2APIC=|VIRTIO_NET=|ACPI=" .config | sort
+   } > arch/arm64/boot/Image ;;
+esac`,
+};
+
 /** A machine with these programs, some of them others or (undefined) missing, and what apt's lists hold. */
 async function onMachine(
   own: Record<string, string | undefined>,
@@ -90,12 +102,27 @@ test("it is patched, configured and compiled once, also when two want it at once
     for (const name of ["lapic-khz", "acpi-without-pci"])
       expect(calls).toMatch(new RegExp(`patch .*/${name}\\.patch`));
     expect(calls).toMatch(
-      /make ARCH=x86_64 KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=microvm .* vmlinux bzImage/,
+      /make KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=microvm .* ARCH=x86_64 .*vmlinux bzImage/,
     );
     await writeFile(join(folder, "calls"), "");
     expect(await fetchOn(folder)).toEqual(kernel);
     expect(await readFile(join(folder, "calls"), "utf8")).not.toMatch(/^make -|apt-get/m);
     expect((await readdir(join(folder, "cache"))).filter((name) => name.startsWith("tmp-"))).toEqual([]);
+  }));
+
+test("for aarch64 it is compiled with a compiler for that, without x86's options, and has /init in it", () =>
+  onMachine(cross, { [newer.name]: lists(newer) }, async (folder) => {
+    const source = await findMicroKernel(undefined, "aarch64");
+    const cacheDir = join(folder, "cache");
+    const fetched = async (initramfs: string) =>
+      await source.fetch({ cacheDir, initramfs: Buffer.from(initramfs) });
+    const image = Buffer.from("Image with one\nCONFIG_KEYBOARD_GPIO=y\nCONFIG_VIRTIO_NET=y\n");
+    expect(await fetched("one\n")).toEqual({ version: "6.1.999-microvm", image, modules: [] });
+    expect(await readFile(join(folder, "calls"), "utf8")).toMatch(
+      /make .*ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- .*Image/,
+    );
+    expect((await fetched("another\n")).image.toString()).toMatch(/^Image with another\n/);
+    expect(source.key).not.toBe((await findMicroKernel()).key);
   }));
 
 test.each([
@@ -146,6 +173,13 @@ test.each([
     }),
   ),
 );
+
+test("without a compiler for aarch64 its packages are named", () =>
+  onMachine({ ...cross, "aarch64-linux-gnu-gcc": undefined }, {}, () =>
+    expect(findMicroKernel(undefined, "aarch64")).rejects.toMatchObject({
+      message: "The micro kernel needs the packages gcc-aarch64-linux-gnu.",
+    }),
+  ));
 
 test.each([
   ["an initramfs and its packing", ["BLK_DEV_INITRD", "RD_GZIP", "PVH"]],

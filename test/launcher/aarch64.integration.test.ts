@@ -1,10 +1,11 @@
 /** A guest of another architecture than the host's: Debian's own arm64 kernel on QEMU's virt machine, emulated. */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { dryRun, launch, type VmSpecInput } from "../../src/launcher/index.js";
+import { dryRun, launch } from "../../src/launcher/index.js";
 import { embedKernel } from "../../src/rvf/index.js";
-import { makeSampleRvf } from "../../tools/sample-rvf.js";
-import { arm64Kernel, writeArm64Initramfs } from "../support/aarch64.js";
+import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
+import { arm64Kernel, testWithArm64Init, writeArm64Initramfs } from "../support/aarch64.js";
+import { expectNeighbours } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 
 const state = privateState();
@@ -15,14 +16,12 @@ beforeAll(async () => {
   await makeSampleRvf(place("plain.rvf"), { count: 10 });
   const [image, out] = [arm64Kernel(), place("arm64.rvf")];
   await embedKernel(place("plain.rvf"), { image, arch: "aarch64", apiPort: 7000, out });
-  await writeArm64Initramfs(place("initramfs"));
 });
 
-test.each<[string, () => Partial<VmSpecInput> & { rvfPath: string }]>([
-  ["out of an RVF", () => ({ rvfPath: place("arm64.rvf") })],
-  ["by kernelPath", () => ({ rvfPath: place("plain.rvf"), kernelPath: arm64Kernel() })],
-])("a kernel %s says what it is, and panics without a root file system", async (_, spec) => {
-  const failure: unknown = await launch({ ...spec(), apiPort: 0 }).catch((error: unknown) => error);
+test("a kernel out of an RVF says what it is, and panics without a root file system", async () => {
+  const failure: unknown = await launch({ rvfPath: place("arm64.rvf"), apiPort: 0 }).catch(
+    (error: unknown) => error,
+  );
   expect(failure).toMatchObject({
     code: "QemuExited",
     message: expect.stringMatching(/panicked.*Unable to mount root fs/) as string,
@@ -31,27 +30,32 @@ test.each<[string, () => Partial<VmSpecInput> & { rvfPath: string }]>([
   expect(await leftovers()).toEqual([]);
 });
 
-test("with an init it serves: disk, network, ready port, more CPUs than its older interrupt controller takes", async () => {
-  await using vm = await launch({
-    rvfPath: place("arm64.rvf"),
-    initramfsPath: place("initramfs"),
-    apiPort: 0,
-    memoryMb: 256,
-    vcpus: 9,
-    shutdownTimeoutSeconds: 1,
-  });
-  const get = async (path: string) => await (await fetch(`http://127.0.0.1:${vm.apiPort}${path}`)).text();
-  expect([await get("/disk"), await get("/cpus")]).toEqual(["SFVR", "9\n"]);
-  const { accelerator, acceleratorReason, consoleLog } = await vm.status();
-  expect({ accelerator, acceleratorReason }).toEqual({ accelerator: "tcg", acceleratorReason: reason });
-  const console = await readFile(consoleLog, "utf8");
-  expect(console).toMatch(/Linux version .*arm64/);
-  expect(console).toContain("the guest serves on aarch64");
-  expect(await readFile(join(dirname(consoleLog), "ready"), "utf8")).toMatch(/^ready [0-9a-f]{32}\n$/);
-  // Nothing in this kernel hears the power button, a GPIO key.
-  expect(await vm.destroy()).toMatchObject({ rung: "quit" });
-  expect(await leftovers()).toEqual([]);
-});
+testWithArm64Init(
+  "by kernelPath, with our /init, it serves from more CPUs than its older interrupt controller takes, and hears its power button",
+  async () => {
+    await writeArm64Initramfs(place("initramfs"));
+    await using vm = await launch({
+      rvfPath: place("plain.rvf"),
+      kernelPath: arm64Kernel(),
+      initramfsPath: place("initramfs"),
+      apiPort: 0,
+      memoryMb: 256,
+      vcpus: 9,
+    });
+    const { accelerator, acceleratorReason, consoleLog } = await vm.status();
+    expect({ accelerator, acceleratorReason }).toEqual({ accelerator: "tcg", acceleratorReason: reason });
+    expect(await readFile(join(dirname(consoleLog), "ready"), "utf8")).toMatch(/^ready [0-9a-f]{32}\n$/);
+    const console = await readFile(consoleLog, "utf8");
+    expect(console).toMatch(/Linux version .*arm64/);
+    expect(console).toContain("serving 10 vectors of 32 dimensions");
+    const vector = sampleQuery(1);
+    expectNeighbours(await vm.query(vector, 5), neighboursOnHost(place("plain.rvf"), vector, 5));
+    expect(await vm.shutdown()).toMatchObject({ rung: "powerdown" });
+    expect(await vm.status()).toMatchObject({ status: "exited: the guest powered off" });
+    await vm.destroy();
+    expect(await leftovers()).toEqual([]);
+  },
+);
 
 test("a dry run names QEMU, machine and console of its architecture", async () => {
   const { argv, accelerator, cmdline } = await dryRun({ rvfPath: place("arm64.rvf") });

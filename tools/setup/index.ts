@@ -16,7 +16,7 @@ import { ensureZstd } from "./zstd.js";
 
 const parts = {
   qemu: { title: "QEMU", ensure: (report) => ensureQemu(report) },
-  aarch64: { title: "aarch64: QEMU, kernel", ensure: ensureAarch64 },
+  aarch64: { title: "aarch64: QEMU, kernel, /init", ensure: ensureAarch64 },
   package: { title: "The package", ensure: ensurePackage },
   pulumi: { title: "Pulumi CLI", ensure: ensurePulumi },
   appliance: { title: "Appliance", ensure: ensureAppliance },

@@ -135,6 +135,8 @@ async fn serve(stream: TcpStream, router: Router, mut keep: watch::Receiver<Keep
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
+        // The connection first: a request that has come when the grace ends is taken in, and so gets its reply.
+        biased;
         _ = &mut connection => return,
         () = grace(&mut keep) => {}
     }
@@ -153,6 +155,64 @@ async fn grace(keep: &mut watch::Receiver<Keep>) {
         };
         if timeout(grace, keep.changed()).await.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::thread;
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::runtime::Builder;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    const CLIENTS: usize = 16;
+    const GRACE: Duration = Duration::from_millis(200);
+
+    /// What each client gets that asks while nothing else is done until the grace is over; none where the machine was so
+    /// slow that the grace ended before they had asked.
+    async fn asked_at_the_end() -> Option<Vec<String>> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let (connections, accepting) = Connections::serve(listener, router);
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        // Each has one receiver when it is accepted, and another once it is waited for.
+        while connections.0.receiver_count() < 2 * CLIENTS {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let closed = Instant::now();
+        connections.close(GRACE);
+        yield_now().await;
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n").ok()?;
+        }
+        if closed.elapsed() >= GRACE {
+            return None;
+        }
+        thread::sleep(GRACE);
+        connections.gone().await;
+        accepting.abort();
+        let reply = |mut client: TcpStream| {
+            let mut text = String::new();
+            client.read_to_string(&mut text).map(|_| text).unwrap_or_else(|error| error.to_string())
+        };
+        Some(clients.into_iter().map(reply).collect())
+    }
+
+    #[test]
+    fn a_request_that_comes_with_the_end_of_the_grace_gets_its_reply() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let replies =
+            (0..20).find_map(|_| runtime.block_on(asked_at_the_end())).expect("a quick enough round");
+        for reply in replies {
+            assert!(reply.starts_with("HTTP/1.1 200") && reply.ends_with("here"), "{reply:?}");
         }
     }
 }

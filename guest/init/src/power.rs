@@ -51,11 +51,12 @@ pub fn fatal(reason: &str) -> ! {
     off()
 }
 
-/// Ends QEMU. Without ACPI a power-off would only halt the CPU, while QEMU's `-no-reboot` makes a reboot an end.
+/// Ends QEMU. Without ACPI a power-off would only halt an x86 CPU, while QEMU's `-no-reboot` makes a reboot an end. On
+/// aarch64 the machine's firmware, PSCI, is always there to do it.
 pub fn off() -> ! {
     sync();
-    let acpi = Path::new("/sys/firmware/acpi/tables").exists();
-    let _ = reboot(if acpi { RebootMode::RB_POWER_OFF } else { RebootMode::RB_AUTOBOOT });
+    let can = cfg!(target_arch = "aarch64") || Path::new("/sys/firmware/acpi/tables").exists();
+    let _ = reboot(if can { RebootMode::RB_POWER_OFF } else { RebootMode::RB_AUTOBOOT });
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }

@@ -29,7 +29,7 @@ test("apt works on lists of its own, and a failure leaves nothing that would pas
     await script(join(folder, "bin", "apt-get"), `echo "$@" >> ${calls}; echo "no network"; exit 100`);
     await program(join(folder, "bin", "xz"), "");
     await expect(ensureAarch64(report)).rejects.toMatchObject({ evidence: "no network" });
-    const own = join(folder, "tools", `debian-arm64.${process.pid}.partial`, "apt");
+    const own = join(folder, "tools", `debian-arm64-kernel.${process.pid}.partial`, "apt");
     const call = await readFile(calls, "utf8");
     expect(call).toContain("-o APT::Architecture=arm64 -o APT::Architectures=arm64");
     expect(call).toContain(
