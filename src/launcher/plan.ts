@@ -71,8 +71,9 @@ export function planQemu(input: PlanInput): Plan {
       qemu.binary,
       ...[
         "-machine",
-        `${machineOf[kernel.arch]},accel=${accelerator}${machineSettings[kernel.arch]}${input.memory ? `,memory-backend=${MEMORY}` : ""}`,
+        `${machineOf[kernel.arch]}${machineSettings[kernel.arch]}${input.memory ? `,memory-backend=${MEMORY}` : ""}`,
       ],
+      ...["-accel", accelerator === "tcg" ? `tcg,tb-size=${TRANSLATED_MB * spec.vcpus}` : accelerator],
       ...["-cpu", cpuModel(accelerator, kernel.arch)],
       ...["-smp", String(spec.vcpus), "-m", `${spec.memoryMb}M`],
       ...memoryArgs(spec, input.memory),
@@ -116,6 +117,12 @@ export function planQemu(input: PlanInput): Plan {
     ],
   };
 }
+
+/**
+ * Room for translated code, in MB for each CPU. QEMU's default is so large that it never throws any away: a guest that serves then keeps
+ * all that its boot has run once. A server's own code takes a third of this.
+ */
+const TRANSLATED_MB = 16;
 
 /**
  * acpi=on gives the power button that QMP's system_powerdown presses; without gic-version=max an aarch64 guest can have

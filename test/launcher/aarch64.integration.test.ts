@@ -60,7 +60,7 @@ testWithArm64Init(
 test("a dry run names QEMU, machine and console of its architecture", async () => {
   const { argv, accelerator, cmdline } = await dryRun({ rvfPath: place("arm64.rvf") });
   expect(argv[0]).toMatch(/qemu-system-aarch64$/);
-  expect(argv[argv.indexOf("-machine") + 1]).toBe("virt,accel=tcg,gic-version=max");
+  expect(argv[argv.indexOf("-machine") + 1]).toBe("virt,gic-version=max");
   expect({ accelerator, cmdline }).toEqual({
     accelerator: "tcg",
     cmdline: "console=ttyAMA0 panic=-1 earlycon loglevel=6 rvf.port=7000 microvm.nonce=0",

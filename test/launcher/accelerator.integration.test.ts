@@ -44,7 +44,7 @@ test("the first launch finds out whether KVM works, the next ones know, until it
 
 test("where the guest comes up neither way nothing is held against KVM", async () => {
   const binary = join(state.dir, "qemu");
-  const script = `#!/bin/sh\ncase "$*" in *accel=*) exit 1;; esac\nexec ${await findQemu()} "$@"\n`;
+  const script = `#!/bin/sh\ncase "$*" in *"-accel kvm"* | *"-accel tcg"*) exit 1;; esac\nexec ${await findQemu()} "$@"\n`;
   await writeFile(binary, script, { mode: 0o755 });
   await expect(launch({ rvfPath, apiPort: 0, qemuBinary: binary })).rejects.toMatchObject({
     code: "QemuExited",

@@ -47,7 +47,8 @@ const lines = (changes: Partial<PlanInput> = {}): string[] =>
 const cmdline = "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet";
 const underTcg = [
   "/usr/bin/qemu-system-x86_64",
-  "-machine microvm,accel=tcg,acpi=on,rtc=on",
+  "-machine microvm,acpi=on,rtc=on",
+  "-accel tcg,tb-size=16",
   "-cpu max",
   "-smp 1",
   "-m 128M",
@@ -92,7 +93,7 @@ test("the command line under TCG", () => expect(lines()).toEqual(underTcg));
 test("under KVM: the host's CPU, and no hint about clocks", () =>
   expect(lines({ accelerator: "kvm" })).toEqual(
     but({
-      "-machine": ["-machine microvm,accel=kvm,acpi=on,rtc=on"],
+      "-accel": ["-accel kvm"],
       "-cpu": ["-cpu host,-sgx"],
       "-append": [`-append ${cmdline} rvf.port=8080 microvm.nonce=n0`],
     }),
@@ -104,7 +105,7 @@ const others: [Arch, Record<string, string[]>][] = [
     "aarch64",
     {
       "/usr/bin": ["/usr/bin/qemu-system-aarch64"],
-      "-machine": ["-machine virt,accel=tcg,gic-version=max"],
+      "-machine": ["-machine virt,gic-version=max"],
       "-cpu": ["-cpu max,pauth-impdef=on,lpa2=off"],
       "-append": ["-append console=ttyAMA0 panic=-1 earlycon loglevel=6 rvf.port=8080 microvm.nonce=n0"],
       "-device pvpanic": [],
@@ -114,7 +115,7 @@ const others: [Arch, Record<string, string[]>][] = [
     "riscv64",
     {
       "/usr/bin": ["/usr/bin/qemu-system-riscv64"],
-      "-machine": ["-machine virt,accel=tcg"],
+      "-machine": ["-machine virt"],
       "-cpu": ["-cpu rv64"],
       "-append": ["-append console=ttyS0 panic=-1 earlycon=sbi loglevel=6 rvf.port=8080 microvm.nonce=n0"],
       "-device pvpanic": [],
@@ -140,6 +141,7 @@ test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
     }),
   ).toEqual(
     but({
+      "-accel": ["-accel tcg,tb-size=64"],
       "-smp": ["-smp 4"],
       "-m ": ["-m 512M"],
       "-netdev": [
@@ -213,7 +215,7 @@ test.each([
   const memory = { path: "/c/a,b/memory", use };
   const file = { id: "memory", size: 128 * 1024 * 1024, "mem-path": "/c/a,b/memory", share };
   expect(lines({ memory }).filter((line) => !lines().includes(line))).toEqual([
-    "-machine microvm,accel=tcg,acpi=on,rtc=on,memory-backend=memory",
+    "-machine microvm,acpi=on,rtc=on,memory-backend=memory",
     `-object ${JSON.stringify({ "qom-type": "memory-backend-file", ...file })}`,
     ...incoming,
   ]);

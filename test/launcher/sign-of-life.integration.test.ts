@@ -72,10 +72,11 @@ async function bootWhereKvmHalts(vmId: string, accelerators: Accelerator[]) {
   await writeFile(kernel, spinningKernel("PPrroobbiinngg  EEDDDD"));
   const binary = join(state.dir, `qemu-for-${vmId}`);
   const script = `#!/bin/sh
-case "$*" in *accel=kvm*)
+case "$*" in *"-accel kvm"*)
   for word; do
     case "$last $word" in
-      *accel=kvm*) word=microvm,accel=tcg ;;
+      "-machine "*) word=microvm ;;
+      "-accel "*) word=tcg ;;
       "-cpu "*) word=max ;;
       "-kernel "*) word=${kernel} ;;
     esac
