@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 /** Three projects by what a test needs: nothing (unit), QEMU and the guest (integration), the real Pulumi CLI too (e2e). */
 const common = {
   testEnvironment: "node",
@@ -5,16 +7,15 @@ const common = {
   testEnvironmentOptions: { globalsCleanup: "off" },
   extensionsToTreatAsEsm: [".ts"],
   moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
-  // Types are checked once by `npm run lint`; here they would only cost time.
-  transform: { "^.+\\.ts$": ["ts-jest", { useESM: true, diagnostics: false, tsconfig: "tsconfig.json" }] },
+  transform: { "^.+\\.ts$": "<rootDir>/tools/jest-transform.mjs" },
   modulePathIgnorePatterns: ["<rootDir>/dist", "<rootDir>/.cache"],
   testPathIgnorePatterns: ["/node_modules/", "/fixtures/"],
 };
 
 /** @type {import("jest").Config} */
 export default {
-  // Tests of VMs mostly wait. Jest's own choice, one worker less than processors, leaves half of a small machine idle.
-  maxWorkers: "100%",
+  // Tests of VMs wait for much of their time, in which a worker more has the processor. Jest's own choice is one less than there are.
+  maxWorkers: Math.ceil(availableParallelism() * 1.5),
   // A bound for what hangs, not a measure: Jest's own 5 seconds are short for a test of one second on a busy machine.
   testTimeout: 30_000,
   projects: [

@@ -1,7 +1,7 @@
 /** Values that are not known yet at preview. */
 
 /** What the engine puts in the place of such a value, whatever its type (`pulumi.runtime.unknownValue`). */
-const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /** Whether the value, or any part of it, is still unknown. */
 export function isUnknown(value: unknown): boolean {

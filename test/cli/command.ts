@@ -1,4 +1,4 @@
-/** Runs the `microvm` command as a user does: a process of its own. */
+/** Runs the `microvm` command as a user does: the package's own, which `npm test` has compiled, in a process of its own. */
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import type { Outcome } from "./outcome.js";
@@ -9,7 +9,7 @@ const limitMs = 120_000;
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The command's own words, for a shell in `root` too. */
-export const command = [process.execPath, "--import", "tsx", "src/cli/main.ts"] as const;
+export const command = [process.execPath, "dist/cli/main.js"] as const;
 
 /** The running command; await it for its end, whatever its exit status. */
 export function start(...args: string[]) {

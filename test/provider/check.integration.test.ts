@@ -4,7 +4,6 @@ import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
-import * as pulumi from "@pulumi/pulumi";
 import { specKeys } from "../../src/launcher/index.js";
 import { generateKeyPair, signKernel } from "../../src/rvf/index.js";
 import { makeSampleRvf } from "../../tools/sample-rvf.js";
@@ -14,6 +13,7 @@ import { appliancePath, sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { changedInputs } from "../../src/provider/diff.js";
 import type { Inputs, State } from "../../src/provider/inputs.js";
+import { unknownValue } from "../../src/provider/unknown.js";
 import { asSent, startPlugin, type Plugin } from "./plugin.js";
 
 const state = privateState();
@@ -79,7 +79,7 @@ test("a fingerprint follows the content of its file, not its name", async () => 
 });
 
 test("kernel and initramfs have fingerprints of their own, and one of a file that is not known yet is not known either", async () => {
-  const unknown = pulumi.runtime.unknownValue;
+  const unknown = unknownValue;
   const files = { kernelPath: appliancePath(), initramfsPath: good };
   const { inputs } = await plugin.check(asSent({ rvfPath: good, apiPort: 0, ...files }));
   expect(inputs).toMatchObject({
@@ -266,7 +266,7 @@ describe("two MicroVms of one program", () => {
 
   test("that leave their port to the system, or do not know it yet, want none", async () => {
     await using own = await startPlugin();
-    for (const apiPort of [0, pulumi.runtime.unknownValue])
+    for (const apiPort of [0, unknownValue])
       for (const resource of ["a", "b"]) expect(await wanting(own, resource, { apiPort })).toEqual([]);
   });
 });
@@ -345,7 +345,7 @@ test("several faults of files and ports are all told", async () => {
 });
 
 test.each<string>(specKeys)("%s not known yet passes beside known ones", async (key) => {
-  const unknown = pulumi.runtime.unknownValue;
+  const unknown = unknownValue;
   const { inputs, failures } = await plugin.check(asSent({ rvfPath: good, apiPort: 0, [key]: unknown }));
   expect(failures).toEqual([]);
   expect(inputs).toMatchObject({ [key]: unknown });

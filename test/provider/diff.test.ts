@@ -1,6 +1,6 @@
-import * as pulumi from "@pulumi/pulumi";
 import { changedInputs } from "../../src/provider/diff.js";
 import type { Inputs, State } from "../../src/provider/inputs.js";
+import { unknownValue } from "../../src/provider/unknown.js";
 import { sampleInputs, sampleState } from "./samples.js";
 
 test.each<[keyof Inputs, unknown]>([
@@ -31,7 +31,7 @@ test.each<[keyof Inputs, unknown]>([
   ["initramfsFingerprint", "2 bytes"],
 ])("a new value of %s is a change, and so is one that is not known yet", (key, value) => {
   expect(changedInputs(sampleState, { ...sampleInputs, [key]: value })).toEqual([key]);
-  expect(changedInputs(sampleState, { ...sampleInputs, [key]: pulumi.runtime.unknownValue })).toEqual([key]);
+  expect(changedInputs(sampleState, { ...sampleInputs, [key]: unknownValue })).toEqual([key]);
 });
 
 test.each<[string, object]>([

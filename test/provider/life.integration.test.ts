@@ -1,10 +1,10 @@
 /** A VM's life by the calls of the engine: create, diff, read, update, delete in the real plugin process. */
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import * as pulumi from "@pulumi/pulumi";
 import { query } from "../../src/client/index.js";
 import { listRecords } from "../../src/launcher/index.js";
 import type { State } from "../../src/provider/inputs.js";
+import { unknownValue } from "../../src/provider/unknown.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { expectNeighbours, sampleRvf, writeWeakRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
@@ -117,7 +117,7 @@ test("diff: nothing changed, each input changed, the VM died", async () => {
   };
   for (const [key, value] of Object.entries(changes)) {
     expect([key, await plugin.diff(id, outs, { ...inputs, [key]: value })]).toEqual([key, true]);
-    const unknown = { ...inputs, [key]: pulumi.runtime.unknownValue };
+    const unknown = { ...inputs, [key]: unknownValue };
     expect([key, await plugin.diff(id, outs, unknown)]).toEqual([key, true]);
   }
 

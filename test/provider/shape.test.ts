@@ -2,13 +2,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as pulumi from "@pulumi/pulumi";
 import { check } from "../../src/provider/check.js";
 import { specKeys } from "../../src/launcher/index.js";
 import { generateKeyPair } from "../../src/rvf/index.js";
+import { unknownValue } from "../../src/provider/unknown.js";
 import { sampleInputs } from "./samples.js";
 
-const unknown = pulumi.runtime.unknownValue;
+const unknown = unknownValue;
 
 let dir: string;
 beforeAll(async () => {
