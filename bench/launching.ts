@@ -10,23 +10,29 @@ import type { PartsEnvironment } from "../tools/setup/index.js";
 export interface Launcher {
   launch: typeof Launch;
   rvfPath: string;
+  /** Gone after the work. */
+  folder: string;
 }
 
-/** Does the work with state and cache in a folder that is removed after it. */
+/** Does the work with state and cache in a folder of its own. */
 export async function withLauncher<T>(
   { PATH, MICROVM_APPLIANCE: image }: PartsEnvironment,
   work: (launcher: Launcher) => Promise<T>,
 ): Promise<T> {
-  process.env["PATH"] = PATH;
   const folder = await mkdtemp(join(tmpdir(), "microvm-bench-"));
-  process.env["MICROVM_STATE_DIR"] = join(folder, "state");
-  process.env["MICROVM_CACHE_DIR"] = join(folder, "cache");
+  const before = { ...process.env };
+  Object.assign(process.env, {
+    PATH,
+    MICROVM_STATE_DIR: join(folder, "state"),
+    MICROVM_CACHE_DIR: join(folder, "cache"),
+  });
   try {
     const rvfPath = join(folder, "sample.rvf");
     await makeSampleRvf(rvfPath, { image });
     const { launch } = (await import(fromRepository("dist/launcher/index.js"))) as Pick<Launcher, "launch">;
-    return await work({ launch, rvfPath });
+    return await work({ launch, rvfPath, folder });
   } finally {
+    process.env = before;
     await rm(folder, { recursive: true, force: true });
   }
 }

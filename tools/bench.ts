@@ -53,7 +53,7 @@ async function measure(name: string, benchmark: Benchmark): Promise<string[]> {
   };
   console.log(`\n${describeRun(run)}\n\n${shown(await writeRun(run))}\n`);
   return measured.series.flatMap((each) =>
-    each.failure === undefined ? [] : [`${name}: ${each.name}: ${each.failure}`],
+    each.failure === undefined ? [] : [`${name}: ${each.name}: ${each.failure.split("\n", 1)[0]}`],
   );
 }
 

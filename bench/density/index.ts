@@ -2,12 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MicroVmHandle } from "../../src/launcher/index.js";
-import type { Benchmark, Measured } from "../benchmark.js";
+import type { Benchmark, Measured, Series } from "../benchmark.js";
 import { withFleet, withLauncher } from "../launching.js";
 import { ownVersion } from "../machine.js";
+import { outcomeOf, seriesOf, type Outcome } from "../rounds.js";
 
-const AT_ONCE = 30;
-const MANY = 100;
+/** How many at once. */
+const COUNTS = [1, 10, 30, 100];
 const COLD = 3;
 
 /** Over how long an idle guest's processor time is counted, in milliseconds. */
@@ -18,28 +19,47 @@ interface Cost {
   cpuPercent: number[];
 }
 
+const fleetName = (count: number): string => (count === 1 ? "1 warm VM" : `${count} warm VMs`);
+const timeOf = (count: number): string => `${fleetName(count)}, all answering`;
+const pssOfEach = (count: number): string => `PSS of an idle warm VM, of ${count}`;
+
 export const density: Benchmark = {
-  title: `${AT_ONCE} and ${MANY} warm VMs at once, emulated, 128 MiB, 3000 x 32 vectors`,
+  title: `${COUNTS.join(", ")} warm VMs at once, emulated, 128 MiB, 3000 x 32 vectors`,
   parts: ["package", "qemu", "appliance"],
-  charts: [],
+  charts: [
+    {
+      ...{
+        kind: "curves",
+        name: "time",
+        title: "Warm VMs launched at once until all have answered, ms",
+        x: "VMs",
+      },
+      lines: [{ label: "all answered", points: COUNTS.map((x) => ({ x, series: timeOf(x) })) }],
+    },
+    {
+      ...{ kind: "curves", name: "memory", title: "PSS of each idle warm VM, MiB", x: "VMs" },
+      lines: [{ label: "each VM", points: COUNTS.map((x) => ({ x, series: pssOfEach(x) })) }],
+    },
+  ],
   run: async (say, env) =>
     await withLauncher(env, async ({ launch, rvfPath }) => {
       const start = (warmStart: boolean) => launch({ rvfPath, apiPort: 0, enableKvm: false, warmStart });
       // It saves the state from which the others go on.
       await (await start(true)).destroy();
-      const measured = async (count: number, warm: boolean): Promise<Sight> =>
-        await withFleet(
-          count,
-          () => start(warm),
-          async ({ vms, millis }) => {
-            say(`${count} VMs: all answered`);
-            return { millis, ...(await costOf(vms)) };
-          },
-        );
+      const measured = (count: number, warm: boolean): Promise<Outcome<Sight>> =>
+        outcomeOf(async () => {
+          const one = () => start(warm);
+          const sight = await withFleet(count, one, async ({ vms, millis }) => ({
+            millis,
+            ...(await costOf(vms)),
+          }));
+          say(`${count} ${warm ? "warm" : "cold"}: all answered`);
+          return sight;
+        });
       const cold = await measured(COLD, false);
-      const warm = await measured(AT_ONCE, true);
-      const many = await measured(MANY, true);
-      return { ...evaluate(cold, warm, many), versions: { "pulumi-microvm": await ownVersion() } };
+      const warm: Fleet[] = [];
+      for (const count of COUNTS) warm.push({ count, outcome: await measured(count, true) });
+      return { ...evaluate(cold, warm), versions: { "pulumi-microvm": await ownVersion() } };
     }),
 };
 
@@ -71,30 +91,46 @@ async function ticksOf(pid: number): Promise<number> {
   return Number(user) + Number(system);
 }
 
-function evaluate(cold: Sight, warm: Sight, many: Sight): Omit<Measured, "versions"> {
+interface Fleet {
+  count: number;
+  outcome: Outcome<Sight>;
+}
+
+function evaluate(cold: Outcome<Sight>, warm: Fleet[]): Omit<Measured, "versions"> {
+  const costs = (
+    { samples, failure }: Outcome<Sight>,
+    series: Omit<Series, "samples">,
+    pick: (sight: Sight) => number[],
+  ): Series => ({ ...series, samples: samples.flatMap(pick), ...(failure !== undefined && { failure }) });
+  const all = (series: (fleet: Fleet) => Series): Series[] => warm.map(series);
+  const cpu = "CPU of an idle";
   return {
     method: [
       "Each fleet is launched at once by one process, through the launcher's queue; then each VM answers a query, and for 10 s nobody asks.",
       "PSS: memory that several processes share is counted in equal parts. CPU: of one processor, user and system time of QEMU.",
     ],
     series: [
-      {
-        name: `${AT_ONCE} warm VMs, all answering`,
-        unit: "ms",
-        samples: [warm.millis],
-        target: { atMost: 3000 },
-      },
-      { name: `${MANY} warm VMs, all answering`, unit: "ms", samples: [many.millis] },
-      { name: "PSS of an idle cold VM", unit: "MiB", samples: cold.pssMiB, target: { atMost: 60 } },
-      {
-        name: `PSS of an idle warm VM, of ${AT_ONCE}`,
-        unit: "MiB",
-        samples: warm.pssMiB,
-        target: { atMost: 16 },
-      },
-      { name: `PSS of an idle warm VM, of ${MANY}`, unit: "MiB", samples: many.pssMiB },
-      { name: "CPU of an idle cold VM, per cent", unit: "", samples: cold.cpuPercent },
-      { name: `CPU of an idle warm VM, of ${MANY}, per cent`, unit: "", samples: many.cpuPercent },
+      ...all(({ count, outcome }) => ({
+        ...seriesOf(outcome, { name: timeOf(count), unit: "ms" }, ({ millis }) => millis),
+        ...(count === 30 && { target: { atMost: 3000 } }),
+      })),
+      costs(
+        cold,
+        { name: "PSS of an idle cold VM", unit: "MiB", target: { atMost: 60 } },
+        ({ pssMiB }) => pssMiB,
+      ),
+      ...all(({ count, outcome }) => ({
+        ...costs(outcome, { name: pssOfEach(count), unit: "MiB" }, ({ pssMiB }) => pssMiB),
+        ...(count === 30 && { target: { atMost: 16 } }),
+      })),
+      costs(cold, { name: `${cpu} cold VM, per cent`, unit: "" }, ({ cpuPercent }) => cpuPercent),
+      ...all(({ count, outcome }) =>
+        costs(
+          outcome,
+          { name: `${cpu} warm VM, of ${count}, per cent`, unit: "" },
+          ({ cpuPercent }) => cpuPercent,
+        ),
+      ),
     ],
     ratios: [],
   };

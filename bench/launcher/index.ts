@@ -1,12 +1,13 @@
 /** From the launch to the first answered query, and down again: the launcher against a bare QEMU. */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { sampleQuery } from "../../tools/sample-rvf.js";
+import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import type { Benchmark, Measured, Series } from "../benchmark.js";
 import { withFleet, withLauncher, type Launcher } from "../launching.js";
 import { ownVersion } from "../machine.js";
 import { ratio } from "../statistics.js";
-import { startBare } from "./bare.js";
+import type { Question } from "../ask.js";
+import { READY, startBare } from "../bare.js";
 
 const ROUNDS = 15;
 const AT_ONCE = 30;
@@ -39,10 +40,11 @@ export const launcher: Benchmark = {
   ],
   run: async (say, env) =>
     await withLauncher(env, async ({ launch, rvfPath }) => {
+      const question = { vector, id: neighboursOnHost(rvfPath, vector, 1)[0]!.id };
       const rounds: Round[] = [];
       // The first round fills the caches, and is not kept.
       for (let round = 0; round <= ROUNDS; round++) {
-        const measured = await measureRound(launch, rvfPath, round % 2 === 1);
+        const measured = await measureRound(launch, { rvfPath, question, bareFirst: round % 2 === 1 });
         if (round > 0) rounds.push(measured);
         say(`round ${round} of ${ROUNDS}${round === 0 ? " (discarded)" : ""}`);
       }
@@ -54,11 +56,15 @@ export const launcher: Benchmark = {
 };
 
 /** Bare and ours one after the other, by turns in front. */
-async function measureRound(launch: Launcher["launch"], rvfPath: string, bareFirst: boolean): Promise<Round> {
+async function measureRound(
+  launch: Launcher["launch"],
+  { rvfPath, question, bareFirst }: { rvfPath: string; question: Question; bareFirst: boolean },
+): Promise<Round> {
   const bare = async () => {
-    const { end, ...times } = await startBare(rvfPath, vector);
-    await end();
-    return times;
+    await using qemu = await startBare({ rvfPath });
+    const ready = await qemu.until("ready", READY);
+    const millis = await qemu.untilAnswer(question);
+    return { millis, afterReady: millis - ready };
   };
   const before = bareFirst ? await bare() : undefined;
   const cpuBefore = process.cpuUsage();
@@ -93,9 +99,9 @@ function evaluate(rounds: Round[], fleet: number): Omit<Measured, "versions"> {
   const ours = series("ours", ({ ours }) => ours);
   return {
     method: [
-      `${ROUNDS} rounds, bare and ours by turns in front. Bare: the same arguments in a shell, a query every 2 ms. The launcher's`,
+      `${ROUNDS} rounds, bare and ours by turns in front. Bare: the same arguments, a query after the ready line. The launcher's`,
       "processor time is that of its process during the launch, without QEMU's. What it adds to the guest's own readiness: from the ready",
-      "line, by its file's time, to the first answered query, less the same of the bare one.",
+      "line (ours by its file's time) to the first answered query, less the same of the bare one.",
     ],
     series: [
       bare,

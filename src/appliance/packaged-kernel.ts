@@ -66,15 +66,20 @@ export async function findKernelPackage(options: FindOptions = {}): Promise<Kern
   return { name: found["name"], version: found["version"] };
 }
 
+export interface FetchKernelOptions extends Omit<GetOptions, "hint">, Pick<FindOptions, "arch"> {
+  /** Modules beside those of a microVM. @default none */
+  more?: readonly string[];
+}
+
 /**
  * Gets the package and unpacks it.
  * @throws MicroVmError `ApplianceBuild` when it cannot be had or lacks something.
  */
 export async function fetchKernel(
   kernelPackage: KernelPackage,
-  options: Omit<GetOptions, "hint"> & Pick<FindOptions, "arch">,
+  options: FetchKernelOptions,
 ): Promise<Kernel> {
-  const { arch = "amd64", cacheDir, signal } = options;
+  const { arch = "amd64", more = [], cacheDir, signal } = options;
   const archive = await getPackage(kernelPackage, { ...options, hint: HINT });
   return withTempDir(cacheDir, async (root) => {
     await unpackPackage(archive, root, signal);
@@ -89,7 +94,7 @@ export async function fetchKernel(
     return {
       version,
       image: await readFile(join(boot, file)),
-      modules: await readModules(WANTED[arch], files, signal),
+      modules: await readModules([...WANTED[arch], ...more], files, signal),
     };
   });
 }
