@@ -57,8 +57,9 @@ async function launch(file: string, options: RunOptions, signal: AbortSignal): P
 
 async function untilEnd(vmId: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const record = await readRecord(vmId);
-    if (record === undefined || (await glanceAt(record)).exited) return;
+    // One that was damaged tells nothing, and Ctrl-C ends the VM all the same.
+    const record = await readRecord(vmId).catch(() => null);
+    if (record === undefined || (record && (await glanceAt(record)).exited)) return;
     await sleep(500, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -26,6 +26,8 @@ export interface BootOptions extends Progress {
   formerPorts?: { [Port in keyof BoundPorts]?: number | undefined } | undefined;
   /** The VM beside which it boots, as its `next`. Otherwise it boots in the record's own place. */
   beside?: VmRecord | undefined;
+  /** The VM in whose place it boots: stopped when it is the boot's turn, so that it serves until then. */
+  replaces?: { memoryMb: number; stop: () => Promise<void> } | undefined;
   /** Whether a guest that does not answer in time is left running: it may come up yet. Default false. */
   keepUnready?: boolean | undefined;
 }

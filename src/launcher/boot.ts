@@ -18,8 +18,11 @@ export async function boot(
   preparation: Preparation,
   options: BootOptions,
 ): Promise<Attempt> {
-  const { memoryMb } = record.spec;
+  const { replaces } = options;
+  // What the other leaves is there for this one.
+  const memoryMb = Math.max(0, record.spec.memoryMb - (replaces?.memoryMb ?? 0));
   return await inTurn({ ...options, memoryMb }, async (waitedMs) => {
+    await replaces?.stop();
     const ready = await bootUnderFirst(record, preparation, options);
     const { bootMillis = 0, accelerator, warm } = ready.generation;
     const how = warm ? "went on from a saved state" : "booted";

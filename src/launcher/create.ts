@@ -134,7 +134,7 @@ async function removeUnlessRunning(vmId: string): Promise<void> {
 }
 
 /**
- * Removes what launches and removals of this owner left when they died: unclaimed VMs that are not ready, and on which nobody works, and
+ * Removes what launches of this owner in this folder left when they died (unclaimed VMs that are not ready, and on which nobody works), and
  * half-removed folders.
  */
 async function clearInterrupted(owner: Owner): Promise<void> {
@@ -142,7 +142,7 @@ async function clearInterrupted(owner: Owner): Promise<void> {
   for (const record of await listRecords()) {
     const { vmId, phase } = record;
     const isLeft =
-      record.unclaimed !== undefined && phase !== "ready" && isDeepStrictEqual(record.owner, owner);
+      record.unclaimed === process.cwd() && phase !== "ready" && isDeepStrictEqual(record.owner, owner);
     if (isLeft && !(await vmLockHolder(vmId))) await destroyVm(vmId, { from: "quit" });
   }
 }

@@ -2,7 +2,7 @@
  * The next generation takes the place of the one that serves, and no query notices. The record tells at each moment what a launcher
  * that dies leaves: `next` before the ports lead to it, `former` after that.
  */
-import { MicroVmError } from "../errors.js";
+import { goesOn, unreached, withHint } from "./aftermath.js";
 import type { Progress } from "./progress.js";
 import { boot } from "./boot.js";
 import { drain } from "./drain.js";
@@ -49,18 +49,11 @@ export async function handOver(
         () => true,
         () => false,
       );
-      throw serves ? asBefore(error) : error;
+      throw withHint(error, serves ? goesOn : unreached);
     }
     // Whatever broke after that, the new one has its place.
   }
   return await endFormer(moved!, options);
-}
-
-/** A user who reads why the new one failed wonders about the old one. */
-function asBefore(error: unknown): unknown {
-  if (!(error instanceof MicroVmError)) return error;
-  const hint = [error.hint, "The VM goes on serving as it was before this update."].filter(Boolean).join(" ");
-  return new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
 }
 
 /** What boots while the other has the ports: by one that only this host reaches and the kernel chooses. */

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { MicroVmError } from "../errors.js";
 import { shortSocketDir, vmsDir } from "../paths.js";
 import { settle } from "./handover.js";
-import { processNaming, vmProcessesBelow } from "./process.js";
+import { processNaming, realOf, vmProcessesBelow } from "./process.js";
 import {
   generationsOf,
   processOf,
@@ -116,7 +116,7 @@ async function halfWritten(vmId: string): Promise<Finding[]> {
 /** QEMUs whose VM's folder was removed under them. */
 export async function folderless(folders: readonly string[]): Promise<Finding[]> {
   return (await vmProcessesBelow(vmsDir())).flatMap(({ pid, pidFile }) => {
-    const [vmId = ""] = relative(vmsDir(), pidFile).split("/");
+    const [vmId = ""] = relative(realOf(vmsDir()), pidFile).split("/");
     if (folders.includes(vmId)) return [];
     const what = `process ${pid} runs, and its files were removed`;
     return [{ leftover: { vmId, path: vmDir(vmId), what }, hint: `\`microvm kill ${vmId}\` ends it.` }];

@@ -160,7 +160,7 @@ async function busy(vmId: string, { pid }: ProcessIdentity): Promise<MicroVmErro
   const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
   const who = `process ${pid}${name && ` (${name})`}`;
   return new MicroVmError("VmBusy", `${vmId} is being changed by ${who} at this moment`, {
-    hint: `Try again when that is done. \`microvm kill ${vmId}\` ends the VM in any case.`,
+    hint: `Try again when that is done. \`microvm kill ${vmId}\` ends its QEMU at once, where there is one already.`,
   });
 }
 

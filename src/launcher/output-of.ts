@@ -1,4 +1,5 @@
 /** Runs a program for what it prints. */
+import { qemuEnvironment } from "./environment.js";
 
 /** Far beyond what any QEMU prints about itself. */
 const longestOutput = 1_000_000;
@@ -10,7 +11,12 @@ const longestOutput = 1_000_000;
 export async function outputOf(binary: string, args: string[], timeoutMs: number): Promise<string> {
   // Seldom needed, since what a binary prints is remembered.
   const { execa } = await import("execa");
-  const running = execa(binary, args, { stdin: "ignore", maxBuffer: longestOutput, detached: true });
+  const running = execa(binary, args, {
+    stdin: "ignore",
+    maxBuffer: longestOutput,
+    detached: true,
+    ...qemuEnvironment(),
+  });
   let late = false;
   const alarm = setTimeout(() => {
     late = true;

@@ -5,7 +5,7 @@ import { vmsDir } from "../paths.js";
 import { assertHostCanHold, freeMemoryMb, memoryNotFree, memoryTakenMb } from "./host-memory.js";
 import { assertPortFree, portHolderPid } from "./ports.js";
 import { examine } from "./prepare.js";
-import { vmProcessesBelow } from "./process.js";
+import { realOf, vmProcessesBelow } from "./process.js";
 import { listRecords, type Owner, type VmRecord } from "./record.js";
 import { parseSpec, type VmSpec } from "./spec.js";
 import { vmDir } from "./vm-folder.js";
@@ -58,7 +58,7 @@ async function runningVms(): Promise<RunningVm[]> {
   const [records, processes] = await Promise.all([listRecords(), vmProcessesBelow(vmsDir())]);
   return records
     .map((record) => {
-      const own = processes.filter(({ pidFile }) => pidFile.startsWith(`${vmDir(record.vmId)}/`));
+      const own = processes.filter(({ pidFile }) => pidFile.startsWith(`${realOf(vmDir(record.vmId))}/`));
       return { ...record, pids: own.map(({ pid }) => pid) };
     })
     .filter(({ pids }) => pids.length > 0);

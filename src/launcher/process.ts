@@ -1,6 +1,7 @@
 /** Which process is a VM, and whether it still runs. Nothing is ever signalled on the word of a pid alone. */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, realpathSync, statSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 
@@ -77,14 +78,25 @@ export async function awaitVmProcess(vm: VmTrace, pidFile: string): Promise<VmPr
   }
 }
 
-/** The QEMUs whose pid files lie below the folder: a VM's, whatever became of its record. */
+/** The path with no symbolic link in what there is of it: one folder has many names, and QEMU was told one of them. */
+export function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path === dirname(path) ? path : join(realOf(dirname(path)), basename(path));
+  }
+}
+
+/** The QEMUs whose pid files lie below the folder, each with its real path: a VM's, whatever became of its record. */
 export async function vmProcessesBelow(folder: string): Promise<(VmProcess & { pidFile: string })[]> {
   const found: (VmProcess & { pidFile: string })[] = [];
+  const below = `${realOf(folder)}/`;
   await firstOf((pid) => {
     const argv = argumentsOf(pid);
     const valueOf = (option: string): string => argv[argv.indexOf(option) + 1] ?? "";
-    const pidFile = valueOf("-pidfile");
-    const vm = pidFile.startsWith(`${folder}/`) ? vmProcess(pid, valueOf("-uuid")) : undefined;
+    const option = valueOf("-pidfile");
+    const pidFile = option === "" ? "" : realOf(option);
+    const vm = pidFile.startsWith(below) ? vmProcess(pid, valueOf("-uuid")) : undefined;
     if (vm) found.push({ ...vm, pidFile });
     return undefined;
   });

@@ -1,5 +1,6 @@
 /** Stops a VM, and boots its next generation in its place. */
 import { MicroVmError } from "../errors.js";
+import { goesOn, withHint } from "./aftermath.js";
 import type { BootOptions } from "./attempt.js";
 import type { Progress } from "./progress.js";
 import { boot } from "./boot.js";
@@ -28,17 +29,28 @@ export interface RelaunchOptions extends BootOptions {
   served: boolean;
 }
 
-/** Throws what the boot does. Where the old VM served, the error's hint tells whether it was booted again. */
+/**
+ * Throws what the boot does. Where the old VM served, the error's hint tells whether it goes on, because the boot's turn did not come, or was
+ * booted again.
+ */
 export async function relaunch(
   old: VmRecord,
   wanted: VmRecord,
   preparation: Preparation,
   { served, ...options }: RelaunchOptions,
 ): Promise<VmRecord> {
-  await stop(old, options);
+  let stopped = false;
+  const replaces = {
+    memoryMb: served ? old.spec.memoryMb : 0,
+    stop: async () => {
+      stopped = true;
+      await stop(old, options);
+    },
+  };
   try {
-    return await boot(wanted, preparation, options);
+    return await boot(wanted, preparation, { ...options, replaces });
   } catch (error) {
+    if (!stopped) throw served ? withHint(error, goesOn) : error;
     // One that was called off has no time for more, unless it was its own time that was up.
     if (isHurried(options.signal) || !(error instanceof MicroVmError)) throw error;
     if (!served) {
@@ -46,8 +58,7 @@ export async function relaunch(
       throw error;
     }
     const { onProgress } = options;
-    const hint = [error.hint, await rollBack(old, { onProgress })].filter(Boolean).join(" ");
-    throw new MicroVmError(error.code, error.message, { ...error, hint, cause: error });
+    throw withHint(error, await rollBack(old, { onProgress }));
   }
 }
 

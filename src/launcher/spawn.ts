@@ -8,14 +8,12 @@ import { SSH_PORT } from "../appliance/contract.js";
 import { MicroVmError, systemErrorCode } from "../errors.js";
 import { connectQmp, type QmpConnection } from "../qmp/index.js";
 import { evidenceOf, readEnding } from "./ending.js";
+import { qemuEnvironment } from "./environment.js";
 import { keeper } from "./keeper.js";
 import { portInUse } from "./ports.js";
 import { levelsReached } from "./ready.js";
 import { findVmProcess, type VmProcess } from "./process.js";
 import type { GenerationFiles } from "./vm-folder.js";
-
-/** What QEMU may see of our environment: it runs for long and its environment can be read. */
-const inherited = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"];
 
 export interface SpawnOptions {
   argv: readonly [string, ...string[]];
@@ -43,7 +41,11 @@ export async function spawnQemu(options: SpawnOptions): Promise<Spawned> {
   signal?.throwIfAborted();
   await privateFolder(files.dir);
   await privateFolder(dirname(qmpSocket));
-  await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 });
+  await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 }).catch(
+    (cause: unknown) => {
+      throw new MicroVmError("Io", `cannot write ${files.argv}: ${(cause as Error).message}`, { cause });
+    },
+  );
   const { exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile } = files;
   const kept = [exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile];
   // Loaded when a VM is started: most of what the provider is asked for starts none, and this is half of its own loading.
@@ -54,8 +56,7 @@ export async function spawnQemu(options: SpawnOptions): Promise<Spawned> {
     reject: false,
     stdio: "ignore",
     cwd: "/",
-    env: Object.fromEntries(inherited.map((key) => [key, process.env[key]])),
-    extendEnv: false,
+    ...qemuEnvironment(),
   });
   shell.unref();
   // Without a pid not even the shell could be started.

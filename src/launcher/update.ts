@@ -56,7 +56,7 @@ async function updateLocked(
   const old = await takenAsReady(await settle(found, options));
   const { owner = old.owner, name = old.name } = options;
   const wanted: VmRecord = { ...old, owner, name: checkedName(name), spec };
-  const status = await statusOfRecord(old);
+  const status = await patientStatus(old);
   // One that was being stopped may be on its way down.
   const up = old.phase === "ready" && isUp(status);
   const effects = effectsBetween(old.spec, spec);
@@ -74,20 +74,29 @@ async function updateLocked(
   const preparation = await prepared(spec, options);
   assertHostCanHold(spec.memoryMb);
   await assertNewPortsFree(spec, status.pid === 0 ? undefined : old);
-  // One whose monitor does not answer cannot hand its ports over, and one that hangs has nothing in flight.
+  // One that hangs has nothing in flight.
   const served = up && drift?.hangs !== true;
-  if (!served || status.state !== "running" || old.generation === undefined)
-    return await statusOfRecord(
-      await relaunch(old, wanted, preparation, { ...options, served, keepUnready: !served && keepUnready }),
-    );
-  const why = whyStopFirst(spec);
-  if (why === undefined) {
+  const why = whyNotBeside(status) ?? whyStopFirst(spec);
+  if (served && why === undefined && old.generation !== undefined) {
     const serving = { ...old, generation: old.generation };
     return await statusOfRecord(await handOver(serving, wanted, preparation, options));
   }
-  options.onProgress?.(`warning: the VM does not answer while the new one boots: ${why}`, "news");
-  return await statusOfRecord(await relaunch(old, wanted, preparation, { ...options, served: true }));
+  if (served) options.onProgress?.(`warning: the VM does not answer while the new one boots: ${why}`, "news");
+  return await statusOfRecord(
+    await relaunch(old, wanted, preparation, { ...options, served, keepUnready: !served && keepUnready }),
+  );
 }
+
+/** A monitor that is late, or that somebody else holds, is asked again: without it the VM's ports cannot be handed over. */
+async function patientStatus(record: VmRecord): Promise<VmStatus> {
+  for (let tries = 1; ; tries++) {
+    const status = await statusOfRecord(record);
+    if (status.state !== "unresponsive" || tries === 3) return status;
+  }
+}
+
+const whyNotBeside = ({ state, status }: VmStatus): string | undefined =>
+  state === "running" ? undefined : `its ports cannot be handed over, ${status}`;
 
 /** The VM is reached by other ports, and neither its guest nor a connection notices. */
 async function changedInPlace(wanted: StartedVm, { onProgress }: Progress): Promise<VmRecord> {

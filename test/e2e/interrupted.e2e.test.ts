@@ -3,7 +3,7 @@ import { nameOf, type Life } from "../kill-points/points.js";
 import { runLives } from "../kill-points/run.js";
 
 const life: Life = [
-  { operation: "create", victim: "plugin killed", moment: "it is recorded as ready", way: "up" },
+  { operation: "create", victim: "plugin killed", moment: "it is recorded as the VM's", way: "up" },
   { operation: "update", victim: "Ctrl-C twice", moment: "its guest speaks", way: "up" },
   { operation: "delete", victim: "all killed", moment: "it is told to go", way: "destroy" },
   { operation: "create", victim: "plugin killed", moment: "its monitor is there", way: "destroy" },

@@ -77,9 +77,12 @@ async function prepare(round: Round, { operation }: Point): Promise<void> {
   const isThere = (await listRecords()).length > 0;
   if (isThere && operation === "create") await finish(round, "destroy", "up");
   if (!isThere && operation !== "create") await finish(round, "up", "destroy");
-  const { ports, wish } = stack;
+  const { ports } = stack;
+  const { updateStrategy: _, ...wish } = stack.wish;
   const other = <T>(now: T, [one, two]: readonly [T, T]): T => (now === one ? two : one);
-  if (operation === "update") await stack.set({ ...wish, memoryMb: other(wish.memoryMb, [128, 144]) });
+  const memoryMb = other(wish.memoryMb, [128, 144]);
+  if (operation === "update") await stack.set({ ...wish, memoryMb });
+  if (operation === "stopFirst") await stack.set({ ...wish, memoryMb, updateStrategy: "stopFirst" });
   if (operation === "ports") await stack.set({ ...wish, apiPort: other(wish.apiPort, ports) });
 }
 

@@ -13,14 +13,18 @@ export type Moments = Record<string, (now: Now) => boolean>;
 
 const begins: Moments = { "the plugin is there": ({ parties }) => parties.plugin !== undefined };
 
+/** Of a generation that boots in the VM's own place. */
+const isRecorded: Moments = {
+  "it is recorded": ({ sight, before }) => (sight.record?.generation?.number ?? 0) > before.newest,
+};
+
 /** Of a generation that boots, whether the VM had others before or not. */
 const boots: Moments = {
-  "it is recorded": ({ sight, before }) => (sight.record?.generation?.number ?? 0) > before.newest,
   "QEMU is there": ({ sight, before }) => sight.newest > before.newest && sight.has("qemu.pid"),
   "its monitor is there": ({ sight, before }) => sight.newest > before.newest && sight.has("qmp.sock"),
   "its guest speaks": ({ sight, before }) => sight.newest > before.newest && sight.has("console.log"),
   "its guest is ready": ({ sight, before }) => sight.newest > before.newest && sight.has("ready"),
-  "it is recorded as ready": ({ sight, before }) =>
+  "it is recorded as the VM's": ({ sight, before }) =>
     sight.record?.phase === "ready" && sight.record.generation!.number > before.newest,
 };
 
@@ -28,13 +32,30 @@ const boots: Moments = {
 const isSaved = ({ sight: { record, state } }: Now): boolean =>
   record?.generation?.pid !== undefined && new RegExp(`"pid": ?${record.generation.pid}\\b`).test(state);
 
+const isSavedAnew: Moments = {
+  "it is saved": (now) => now.sight.newest > now.before.newest && isSaved(now),
+};
+
 export const momentsOf = {
-  create: { ...begins, ...boots, "it is saved": isSaved },
+  create: { ...begins, ...isRecorded, ...boots, "it is saved": isSaved },
+  /** The new one boots beside the old one. */
   update: {
     ...begins,
-    "the old one is told to go": ({ sight }) => sight.record?.phase === "stopping",
+    "it is recorded as the next": ({ sight }) => sight.record?.next !== undefined,
     ...boots,
-    "it is saved": (now) => now.sight.newest > now.before.newest && isSaved(now),
+    "the old one drains": ({ sight }) => sight.record?.former !== undefined,
+    "the old one is gone": ({ sight: { record }, before }) =>
+      record?.former === undefined &&
+      record?.next === undefined &&
+      (record?.generation?.number ?? 0) > before.newest,
+    ...isSavedAnew,
+  },
+  stopFirst: {
+    ...begins,
+    "the old one is told to go": ({ sight }) => sight.record?.phase === "stopping",
+    ...isRecorded,
+    ...boots,
+    ...isSavedAnew,
   },
   ports: {
     ...begins,

@@ -49,7 +49,7 @@ export function livesOf(count: number, seed: number, only = ""): Life[] {
   };
   const lives: Life[] = [];
   for (let left = count; left > 0;) {
-    const life = (["create", "update", "ports", "update", "delete"] as const).flatMap(next).slice(0, left);
+    const life = (["create", "update", "ports", "stopFirst", "delete"] as const).flatMap(next).slice(0, left);
     if (life.length === 0) break;
     lives.push(life);
     left -= life.length;

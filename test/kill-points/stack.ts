@@ -16,6 +16,7 @@ import { sampleRvf } from "../support/rvf.js";
 export interface Wish {
   apiPort: number;
   memoryMb: number;
+  updateStrategy?: "stopFirst";
 }
 
 export interface Said {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { claimVm, unclaimedVm } from "../../src/launcher/claim.js";
+import { createVm } from "../../src/launcher/create.js";
 import { withVmLock } from "../../src/launcher/lock.js";
 import { readRecord, writeRecord, type VmRecord } from "../../src/launcher/record.js";
 import { recordWith } from "../support/record.js";
@@ -54,4 +55,12 @@ test("a claim stays, waits for nobody, and is no matter where there is no VM", a
   await claimVm("db-1");
   expect(await isUnclaimed("db-1")).toBe(false);
   expect(await readRecord("db-1")).toMatchObject({ phase: "ready", owner });
+});
+
+test("a create clears away what one in the same folder left half made, and nothing of another checkout", async () => {
+  await record({ phase: "creating" });
+  await record({ phase: "creating", unclaimed: "/elsewhere", failure: "late" }, "db-2");
+  await expect(createVm({ rvfPath: join(dir, "missing.rvf") }, { owner })).rejects.toThrow("missing.rvf");
+  expect(await readRecord("db-1")).toBeUndefined();
+  expect(await readRecord("db-2")).toBeDefined();
 });

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import {
@@ -12,6 +12,7 @@ import {
   isStopped,
   processWith,
   signalVm,
+  vmProcessesBelow,
   waitGone,
 } from "../../src/launcher/process.js";
 import { eventually } from "../support/wait.js";
@@ -118,6 +119,18 @@ test("a VM is not taken for gone by whoever has no file descriptor left to look"
     ["Io", "Io", "Io"],
   ]);
 }, 60_000);
+
+test("what runs below a folder is found by whichever of its names, also when the folder is gone", async () => {
+  const [real, link] = [join(dir, "real"), join(dir, "link")];
+  await mkdir(real);
+  await symlink(real, link);
+  const pid = await idle("-pidfile", join(link, "db-1/1/qemu.pid"), "-uuid", uuid);
+  for (const folder of [real, link, join(real, "db-1")])
+    expect(await vmProcessesBelow(folder)).toMatchObject([
+      { pid, uuid, pidFile: join(real, "db-1/1/qemu.pid") },
+    ]);
+  expect(await vmProcessesBelow(join(real, "db"))).toEqual([]);
+});
 
 test("the uuid elsewhere on a command line proves nothing", async () => {
   await idle("-name", uuid);
