@@ -5,7 +5,7 @@ import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { dryRun } from "../src/launcher/index.js";
-import { generationFiles } from "../src/launcher/vm-folder.js";
+import { generationFiles } from "../src/launcher/record/vm-folder.js";
 import { freePort } from "../test/support/ports.js";
 import { ask, WrongAnswer, type Question } from "./ask.js";
 

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { errorCodes } from "../src/errors.js";
-import { updateEffects } from "../src/launcher/update-effects.js";
+import { updateEffects } from "../src/launcher/change/update-effects.js";
 import { specKeys } from "../src/launcher/spec.js";
 import { outputsOf } from "../src/provider/inputs.js";
-import type { VmStatus } from "../src/launcher/status.js";
+import type { VmStatus } from "../src/launcher/evidence/status.js";
 import { run } from "./cli/in-process.js";
 import { firstColumn, firstTwoColumns, heldBy, subcommandsWithJson, testSource } from "./support/docs.js";
 

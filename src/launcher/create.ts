@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { basename, extname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../errors.js";
-import type { BootOptions } from "./attempt.js";
+import type { BootOptions } from "./start/attempt.js";
 import type { Progress } from "./progress.js";
-import { boot } from "./boot.js";
-import { unclaimed } from "./claim.js";
+import { boot } from "./start/boot.js";
+import { unclaimed } from "./record/claim.js";
 import { destroyVm } from "./destroy.js";
-import { vmLockHolder, withVmLock } from "./lock.js";
-import { prepare, type Preparation } from "./prepare.js";
+import { vmLockHolder, withVmLock } from "./record/lock.js";
+import { prepare, type Preparation } from "./plan/prepare.js";
 import {
   listRecords,
   processOf,
@@ -18,12 +18,12 @@ import {
   writeRecord,
   type Owner,
   type VmRecord,
-} from "./record.js";
+} from "./record/record.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
-import { shutdownProcess } from "./shutdown.js";
-import { statusOfAnswering, type VmStatus } from "./status.js";
-import { isUnready, noteFailure } from "./unready.js";
-import { finishRemovals, removeVmDir } from "./vm-folder.js";
+import { shutdownProcess } from "./end/shutdown.js";
+import { statusOfAnswering, type VmStatus } from "./evidence/status.js";
+import { isUnready, noteFailure } from "./start/unready.js";
+import { finishRemovals, removeVmDir } from "./record/vm-folder.js";
 
 export interface CreateOptions extends BootOptions {
   /** What a person calls it; by default the RVF's name. */

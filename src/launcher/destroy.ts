@@ -1,16 +1,16 @@
 /** Powers a VM down and removes every trace of it, whatever state it is in. */
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
-import { removeUnrecorded } from "./leftovers.js";
-import { defaultWaitMs, withVmLock } from "./lock.js";
-import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record.js";
+import { removeUnrecorded } from "./end/leftovers.js";
+import { defaultWaitMs, withVmLock } from "./record/lock.js";
+import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record/record.js";
 import {
   describeShutdown,
   shutdownUnrecorded,
   shutdownVm,
   type ShutdownOptions,
   type ShutdownReport,
-} from "./shutdown.js";
+} from "./end/shutdown.js";
 
 export interface DestroyReport extends ShutdownReport {
   /** Whether there was a folder of it to remove. */

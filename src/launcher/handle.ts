@@ -4,15 +4,15 @@ import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { createVm, type CreateOptions } from "./create.js";
 import { destroyVm, type DestroyReport } from "./destroy.js";
-import { vmLockHolder, withVmLock } from "./lock.js";
-import { apiUrl } from "./ports.js";
-import type { VmProcess } from "./process.js";
-import { waitReady } from "./ready.js";
-import { findRecord, processOf, readRecord, type Generation, type VmRecord } from "./record.js";
-import { generationFiles } from "./vm-folder.js";
-import { shutdownVm, type ShutdownReport } from "./shutdown.js";
+import { vmLockHolder, withVmLock } from "./record/lock.js";
+import { apiUrl } from "./ports/ports.js";
+import type { VmProcess } from "./host/process.js";
+import { waitReady } from "./start/ready.js";
+import { findRecord, processOf, readRecord, type Generation, type VmRecord } from "./record/record.js";
+import { generationFiles } from "./record/vm-folder.js";
+import { shutdownVm, type ShutdownReport } from "./end/shutdown.js";
 import type { VmSpecInput } from "./spec.js";
-import { statusOf, statusOfRecord, type VmStatus } from "./status.js";
+import { statusOf, statusOfRecord, type VmStatus } from "./evidence/status.js";
 
 /**
  * Leaving an `await using` block stops the VM and removes its files, as dropping the seed's handle does. A handle that is just

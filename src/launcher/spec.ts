@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import { parsePublicKey } from "../rvf/index.js";
-import { isOwned, unsafeArgs } from "./extra-args.js";
+import { isOwned, unsafeArgs } from "./plan/extra-args.js";
 
 const port = z.int().min(0).max(65535);
 const seconds = z.number().positive().max(3600);

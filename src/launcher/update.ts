@@ -2,21 +2,21 @@
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { cancelledOr, checkedName, launchNew, prepared, type CreateOptions } from "./create.js";
-import { conditionOfRecord } from "./drift.js";
-import { exposuresOf } from "./exposure.js";
-import { isBootedFromThem } from "./fingerprint.js";
-import { handOver, settle } from "./handover.js";
-import { assertHostCanHold } from "./host-memory.js";
-import { withVmLock } from "./lock.js";
-import { movePorts } from "./move-ports.js";
-import { assertPortFree, overlap } from "./ports.js";
-import { readRecord, writeRecord, type StartedVm, type VmRecord } from "./record.js";
-import { relaunch, whyStopFirst } from "./relaunch.js";
-import { shutdownUnrecorded } from "./shutdown.js";
+import { conditionOfRecord } from "./evidence/drift.js";
+import { exposuresOf } from "./plan/exposure.js";
+import { isBootedFromThem } from "./plan/fingerprint.js";
+import { handOver, settle } from "./change/handover.js";
+import { assertHostCanHold } from "./host/host-memory.js";
+import { withVmLock } from "./record/lock.js";
+import { movePorts } from "./ports/move-ports.js";
+import { assertPortFree, overlap } from "./ports/ports.js";
+import { readRecord, writeRecord, type StartedVm, type VmRecord } from "./record/record.js";
+import { relaunch, whyStopFirst } from "./change/relaunch.js";
+import { shutdownUnrecorded } from "./end/shutdown.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
-import { isUp, statusOfRecord, type VmStatus } from "./status.js";
-import { takenAsReady } from "./unready.js";
-import { effectsBetween } from "./update-effects.js";
+import { isUp, statusOfRecord, type VmStatus } from "./evidence/status.js";
+import { takenAsReady } from "./start/unready.js";
+import { effectsBetween } from "./change/update-effects.js";
 
 /**
  * Makes the VM what `input` says, with as little as that takes (update-effects.ts): nothing where nothing changed, a new record where only

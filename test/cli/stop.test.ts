@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { vmDir } from "../../src/launcher/vm-folder.js";
+import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { vmsDir } from "../../src/paths.js";
 import { run } from "./in-process.js";
 import { errorIn } from "./outcome.js";

@@ -1,7 +1,7 @@
 /** What can be seen of a stack's VM from outside at one moment, as cheaply as that goes: it is looked at many times a second. */
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { VmRecord } from "../../src/launcher/record.js";
+import type { VmRecord } from "../../src/launcher/record/record.js";
 import { vmsDir } from "../../src/paths.js";
 
 export interface Sight {

@@ -2,9 +2,9 @@
 import { chmod, copyFile, mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { hardwareObstacle } from "../../src/launcher/accelerator.js";
+import { hardwareObstacle } from "../../src/launcher/host/accelerator.js";
 import { findQemu, launch, type VmSpecInput } from "../../src/launcher/index.js";
-import { rememberKvm, verdictFolder } from "../../src/launcher/kvm-verdict.js";
+import { rememberKvm, verdictFolder } from "../../src/launcher/host/kvm-verdict.js";
 import { makeSampleRvf, sampleQuery } from "../../tools/sample-rvf.js";
 import { kernel, manifest, rvf, vec } from "../rvf/build.js";
 import { sampleRvf, stuckRvf } from "../support/rvf.js";

@@ -1,7 +1,7 @@
 /** No text of a user, a path or an RVF becomes another argument of QEMU, or another option within one. */
 import { join, resolve } from "node:path";
-import { planQemu } from "../../src/launcher/plan.js";
-import { generationFiles } from "../../src/launcher/vm-folder.js";
+import { planQemu } from "../../src/launcher/plan/plan.js";
+import { generationFiles } from "../../src/launcher/record/vm-folder.js";
 import { parseSpec, type VmSpecInput } from "../../src/launcher/spec.js";
 
 beforeAll(() => (process.env["MICROVM_STATE_DIR"] = "/s"));

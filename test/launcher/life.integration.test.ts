@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { attach, findRecord, launch, type MicroVmHandle } from "../../src/launcher/index.js";
-import { vmDir } from "../../src/launcher/vm-folder.js";
+import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { expectNeighbours, sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";

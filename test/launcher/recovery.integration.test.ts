@@ -2,8 +2,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attach, createVm, destroyVm, statusOf, updateVm, type VmStatus } from "../../src/launcher/index.js";
-import { readRecord, writeRecord, type VmRecord } from "../../src/launcher/record.js";
-import { vmDir } from "../../src/launcher/vm-folder.js";
+import { readRecord, writeRecord, type VmRecord } from "../../src/launcher/record/record.js";
+import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";

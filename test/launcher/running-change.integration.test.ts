@@ -11,7 +11,7 @@ import {
   updateVm,
   type VmStatus,
 } from "../../src/launcher/index.js";
-import { readRecord } from "../../src/launcher/record.js";
+import { readRecord } from "../../src/launcher/record/record.js";
 import { query } from "../../src/client/index.js";
 import { connectQmp, hostForwards, removeHostForward } from "../../src/qmp/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";

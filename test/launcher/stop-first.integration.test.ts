@@ -1,6 +1,6 @@
 /** An update on a host that has no room for two VMs at once. */
 import { availableParallelism } from "node:os";
-import type * as HostMemory from "../../src/launcher/host-memory.js";
+import type * as HostMemory from "../../src/launcher/host/host-memory.js";
 import { eventually, isAlive } from "../support/wait.js";
 
 /** Which the types of Jest do not tell of. */
@@ -10,13 +10,13 @@ const jest = import.meta.jest as unknown as {
 let old = 0;
 
 // No test can fill a host's memory without harm to the others: it counts as taken as long as the old VM runs.
-const actual = await import("../../src/launcher/host-memory.js");
-jest.unstable_mockModule("../../src/launcher/host-memory.js", (): typeof HostMemory => ({
+const actual = await import("../../src/launcher/host/host-memory.js");
+jest.unstable_mockModule("../../src/launcher/host/host-memory.js", (): typeof HostMemory => ({
   ...actual,
   freeMemoryMb: () => (old !== 0 && isAlive(old) ? 100 : actual.freeMemoryMb()),
 }));
 // What imports the launcher has to come after that.
-const { inTurn } = await import("../../src/launcher/boot-queue.js");
+const { inTurn } = await import("../../src/launcher/start/boot-queue.js");
 const { attach, createVm, destroyVm, updateVm } = await import("../../src/launcher/index.js");
 const { sampleRvf } = await import("../support/rvf.js");
 const { leftovers, privateState } = await import("../support/state.js");

@@ -9,7 +9,7 @@ import {
   type VmSpec,
   type VmStatus,
 } from "../../src/launcher/index.js";
-import { readRecord, writeRecord } from "../../src/launcher/record.js";
+import { readRecord, writeRecord } from "../../src/launcher/record/record.js";
 import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours, sampleRvf } from "../support/rvf.js";

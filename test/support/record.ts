@@ -1,5 +1,5 @@
 /** A VM as it stands on disk, for tests that need one and no guest. */
-import type { Generation, VmRecord } from "../../src/launcher/record.js";
+import type { Generation, VmRecord } from "../../src/launcher/record/record.js";
 import { parseSpec } from "../../src/launcher/spec.js";
 
 const time = "2026-01-02T03:04:05.678Z";

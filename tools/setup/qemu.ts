@@ -1,7 +1,7 @@
 /** QEMU, one binary for each architecture of guests. */
 import { describeError, MicroVmError } from "../../src/errors.js";
-import { machineOf } from "../../src/launcher/arch.js";
-import { findQemu, qemuFacts } from "../../src/launcher/qemu.js";
+import { machineOf } from "../../src/launcher/host/arch.js";
+import { findQemu, qemuFacts } from "../../src/launcher/host/qemu.js";
 import type { Report } from "./command.js";
 import { SetupError } from "./error.js";
 import { installCommand, installPackages } from "./packages.js";

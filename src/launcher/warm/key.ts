@@ -1,13 +1,13 @@
 /** Which saved state fits a VM: one of a VM that is the same in all but what is its own (id, ports, nonce, sockets, files). */
 import { createHash } from "node:crypto";
-import type { Accelerator } from "../cpu.js";
-import { contentFingerprint } from "../fingerprint.js";
-import { planQemu } from "../plan.js";
-import type { Preparation } from "../prepare.js";
+import type { Accelerator } from "../host/cpu.js";
+import { contentFingerprint } from "../plan/fingerprint.js";
+import { planQemu } from "../plan/plan.js";
+import type { Preparation } from "../plan/prepare.js";
 import type { VmSpec } from "../spec.js";
-import { hostTscKhz } from "../tsc.js";
-import { generationFiles } from "../vm-folder.js";
-import { stampOf } from "../stamp.js";
+import { hostTscKhz } from "../host/tsc.js";
+import { generationFiles } from "../record/vm-folder.js";
+import { stampOf } from "../host/stamp.js";
 
 /** Part of every key: raise it when a VM is saved or goes on in another way. */
 const FORMAT = 1;

@@ -9,9 +9,9 @@ import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
 import { cacheDir } from "../../paths.js";
-import { drop, hold, holderOf } from "../holder.js";
+import { drop, hold, holderOf } from "../record/holder.js";
 import type { WarmKey } from "./key.js";
-import { stampOf } from "../stamp.js";
+import { stampOf } from "../host/stamp.js";
 
 /** What all of them may take of the disk; those that were not used for longest go first. */
 export const LIMIT_BYTES = 4 * 1024 ** 3;

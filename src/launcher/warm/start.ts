@@ -3,11 +3,11 @@
  * in a saved memory; the VM then goes on from that like all after it.
  */
 import { MicroVmError } from "../../errors.js";
-import { bring, markReady, prepareGeneration, removeGeneration, type Attempt } from "../attempt.js";
-import { coldStart, type Start } from "../cold-start.js";
-import { waitGone } from "../process.js";
-import { processOf, type VmRecord } from "../record.js";
-import { shutdownProcess } from "../shutdown.js";
+import { bring, markReady, prepareGeneration, removeGeneration, type Attempt } from "../start/attempt.js";
+import { coldStart, type Start } from "../start/cold-start.js";
+import { waitGone } from "../host/process.js";
+import { processOf, type VmRecord } from "../record/record.js";
+import { shutdownProcess } from "../end/shutdown.js";
 import { goOn } from "./go-on.js";
 import { warmKey, type WarmKey } from "./key.js";
 import { save } from "./save.js";

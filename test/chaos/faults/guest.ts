@@ -4,7 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createVm, statusOf, type VmStatus } from "../../../src/launcher/index.js";
-import { consoleFileBytes } from "../../../src/launcher/keeper.js";
+import { consoleFileBytes } from "../../../src/launcher/start/keeper.js";
 import { tell, toldGuest, writeToldInitramfs } from "../../support/told-guest.js";
 import { eventually } from "../../support/wait.js";
 import { anySpec, type World } from "../world.js";

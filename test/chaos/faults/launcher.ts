@@ -3,7 +3,7 @@ import { rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { destroyVm, pruneVms, updateVm } from "../../../src/launcher/index.js";
-import { readRecord, type VmRecord } from "../../../src/launcher/record.js";
+import { readRecord, type VmRecord } from "../../../src/launcher/record/record.js";
 import { freePort } from "../../support/ports.js";
 import { eventually } from "../../support/wait.js";
 import { partialFiles } from "../audit.js";

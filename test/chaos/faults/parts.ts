@@ -1,7 +1,7 @@
 /** What several faults are made of. */
 import { strict as assert } from "node:assert";
 import { listRecords, type VmSpecInput, type VmStatus } from "../../../src/launcher/index.js";
-import { vmDir } from "../../../src/launcher/vm-folder.js";
+import { vmDir } from "../../../src/launcher/record/vm-folder.js";
 import { eventually } from "../../support/wait.js";
 import { killAfter, startLauncher, type Launching, type Order, type Outcome } from "../launcher.js";
 import { processesIn, qemusOf, type Found } from "../processes.js";

@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readRecord } from "../../../src/launcher/record.js";
+import { readRecord } from "../../../src/launcher/record/record.js";
 import { connectQmp } from "../../../src/qmp/index.js";
 import { eventually } from "../../support/wait.js";
 import { startLauncher } from "../launcher.js";

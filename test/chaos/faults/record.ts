@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { cp, readdir, rm, truncate, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { destroyVm, pruneVms, updateVm } from "../../../src/launcher/index.js";
-import { vmDir } from "../../../src/launcher/vm-folder.js";
+import { vmDir } from "../../../src/launcher/record/vm-folder.js";
 import type { World } from "../world.js";
 import type { Fault, Wound } from "./fault.js";
 import { endsWith, wounded } from "./parts.js";

@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { GUEST_ADDRESS, READY_LINE } from "../../../src/appliance/contract.js";
 import { listRecords } from "../../../src/launcher/index.js";
-import { NETDEV } from "../../../src/launcher/plan.js";
-import { readRecord } from "../../../src/launcher/record.js";
-import { generationFiles } from "../../../src/launcher/vm-folder.js";
+import { NETDEV } from "../../../src/launcher/plan/plan.js";
+import { readRecord } from "../../../src/launcher/record/record.js";
+import { generationFiles } from "../../../src/launcher/record/vm-folder.js";
 import { addHostForward, connectQmp, removeHostForward } from "../../../src/qmp/index.js";
 import { eventually } from "../../support/wait.js";
 import type { Launching } from "../launcher.js";

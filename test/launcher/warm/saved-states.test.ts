@@ -10,7 +10,7 @@ import {
   recallState,
   removeStates,
 } from "../../../src/launcher/warm/saved-states.js";
-import { stampOf } from "../../../src/launcher/stamp.js";
+import { stampOf } from "../../../src/launcher/host/stamp.js";
 
 let dir: string;
 let rvfPath: string;

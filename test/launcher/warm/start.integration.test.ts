@@ -14,8 +14,8 @@ import {
   type VmSpecInput,
 } from "../../../src/launcher/index.js";
 import { cacheDir } from "../../../src/paths.js";
-import { readRecord } from "../../../src/launcher/record.js";
-import { stampOf } from "../../../src/launcher/stamp.js";
+import { readRecord } from "../../../src/launcher/record/record.js";
+import { stampOf } from "../../../src/launcher/host/stamp.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours } from "../../support/rvf.js";
 import { leftovers, privateState } from "../../support/state.js";

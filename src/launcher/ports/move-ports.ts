@@ -1,0 +1,42 @@
+/** Leads a VM's host ports to the QEMU that is to have them. */
+import type { Progress } from "../progress.js";
+import { changePorts } from "./forwards.js";
+import { connectMonitor } from "../evidence/monitor.js";
+import { processOf, type Generation, type StartedVm } from "../record/record.js";
+
+export interface PortMove extends Pick<Progress, "onProgress"> {
+  /** Says by what its generation is to be reached; where its spec leaves the choice (0), by the ports that this had. */
+  record: StartedVm;
+  /** One that runs beside it and has the ports now, or may have some. They are closed. */
+  beside?: Generation | undefined;
+  /** Has it on disk before the ports that are not wanted any more are closed. */
+  writeDown: (generation: Generation) => Promise<void>;
+}
+
+/** Neither guest nor connection notices. Throws as `changePorts`, or when a monitor cannot be reached; all is then as it was. */
+export async function movePorts({ record, beside, writeDown, onProgress }: PortMove): Promise<void> {
+  const { vmId, spec, generation } = record;
+  const { guestApiPort = 0, boundApiPort = 0, boundSshPort = 0 } = generation;
+  const reach = {
+    bindAddress: spec.bindAddress,
+    apiPort: spec.apiPort || boundApiPort,
+    sshPort: spec.sshPort === undefined ? undefined : spec.sshPort || boundSshPort,
+    guestApiPort,
+  };
+  await using monitor = await connectMonitor(generation, {});
+  // One that is gone has no ports.
+  const runs = beside !== undefined && (await processOf(vmId, beside)) !== undefined;
+  await using other = runs ? await connectMonitor(beside, {}) : undefined;
+  const start = performance.now();
+  const change = await changePorts(
+    monitor,
+    reach,
+    async (bound) => await writeDown({ ...generation, ...bound }),
+    other,
+  );
+  if (change === undefined) return;
+  const millis = (performance.now() - start).toFixed(1);
+  const how = other ? "handed over" : "changed on the running VM";
+  const gap = change.closedMs > 0 ? `, closed for ${change.closedMs.toFixed(1)} ms` : "";
+  onProgress?.(`ports ${how} in ${millis} ms${gap}`, "news");
+}

@@ -1,0 +1,176 @@
+/**
+ * One operation at a time on each VM, whichever processes ask for it. A lock names its holder (holder.ts), so that one whose
+ * holder died is free at once.
+ *
+ * The VM's folder holds symbolic links `lock.N` whose target is the holder, or `free`: made in one step, content and
+ * all. The highest number counts. Whoever finds it free, or its holder dead, makes the next one, which only one can.
+ * Nobody ever removes the highest; so one who looked long ago, and then makes a number that others have passed, sees that.
+ */
+import { readFile, readdir, readlink, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MicroVmError, systemErrorCode } from "../../errors.js";
+import { drop, hold, holderOf } from "./holder.js";
+import type { ProcessIdentity } from "../host/process.js";
+import { makeVmDir, vmDir } from "./vm-folder.js";
+
+const free = "free";
+
+/** An interrupted operation cleans up in that time. */
+export const defaultWaitMs = 10_000;
+
+export interface LockOptions {
+  /** How long to wait for whoever holds it, in milliseconds. Default `defaultWaitMs`. */
+  waitMs?: number;
+  /** Whether the work is worth doing where no lock can be made: on a disk that is full or cannot be written. */
+  evenWithout?: boolean;
+  /** Whether to make the VM's folder: for a new one, which `prune` takes for a leftover until it is locked. */
+  makeFolder?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs the work while nobody else works on the VM. Throws VmBusy, naming the holder, when the lock cannot be had in time; Cancelled by the signal; VmNotFound
+ * when the VM has no folder (any more); Io when no lock can be made in it.
+ */
+export async function withVmLock<T>(
+  vmId: string,
+  work: () => Promise<T>,
+  { waitMs = defaultWaitMs, evenWithout = false, makeFolder = false, signal }: LockOptions = {},
+): Promise<T> {
+  const dir = vmDir(vmId);
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    if (signal?.aborted)
+      throw new MicroVmError("Cancelled", `stopped while ${vmId} was not free`, { cause: signal.reason });
+    if (makeFolder) await makeVmDir(vmId);
+    const lock = await explained(vmId, take(dir)).catch((error: MicroVmError) => {
+      if (evenWithout && error.code === "Io") return undefined;
+      if (makeFolder && error.code === "VmNotFound") return "removed";
+      throw error;
+    });
+    if (lock === "removed") continue;
+    if (lock === undefined) return await work();
+    if ("target" in lock) {
+      try {
+        return await work();
+      } finally {
+        await release(dir, lock);
+      }
+    }
+    if (performance.now() >= deadline) throw await busy(vmId, lock);
+    await sleep(50, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Who works on the VM just now, if anybody. Throws Io. */
+export async function vmLockHolder(vmId: string): Promise<ProcessIdentity | undefined> {
+  const dir = vmDir(vmId);
+  try {
+    return holderOf((await highest(dir)).target);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw new MicroVmError("Io", `cannot tell who works on ${vmId}: ${(error as Error).message}`, {
+      hint: `Look at the lock in ${dir}.`,
+      cause: error,
+    });
+  }
+}
+
+interface Lock {
+  number: number;
+  target: string;
+}
+
+/** The lock that is now ours, or who has it. */
+async function take(dir: string): Promise<Lock | ProcessIdentity> {
+  const target = hold();
+  try {
+    const lock = await makeNext(dir, target);
+    if ("pid" in lock) drop(target);
+    return lock;
+  } catch (error) {
+    drop(target);
+    throw error;
+  }
+}
+
+async function makeNext(dir: string, target: string): Promise<Lock | ProcessIdentity> {
+  for (;;) {
+    const last = await highest(dir);
+    const holder = holderOf(last.target);
+    if (holder) return holder;
+    const number = last.number + 1;
+    try {
+      await symlink(target, pathOf(dir, number));
+    } catch (error) {
+      if (systemErrorCode(error) === "EEXIST") continue;
+      throw error;
+    }
+    if ((await highest(dir)).number === number) {
+      await removeBelow(dir, number);
+      return { number, target };
+    }
+    await rm(pathOf(dir, number), { force: true });
+  }
+}
+
+/** Never fails: what cannot be written down (a full disk, the folder gone) ends with this process at the latest. */
+async function release(dir: string, { number, target }: Lock): Promise<void> {
+  try {
+    // A VM that was removed may be there anew, with somebody else's lock.
+    if ((await readlink(pathOf(dir, number))) === target) {
+      await symlink(free, pathOf(dir, number + 1));
+      await removeBelow(dir, number + 1);
+    }
+  } catch {
+    // Nobody takes it for ours once it is dropped.
+  }
+  drop(target);
+}
+
+const pathOf = (dir: string, number: number): string => join(dir, `lock.${number}`);
+
+const numbersIn = async (dir: string): Promise<number[]> =>
+  (await readdir(dir)).flatMap((name) => {
+    const number = /^lock\.(\d+)$/.exec(name)?.[1];
+    return number === undefined ? [] : [Number(number)];
+  });
+
+async function removeBelow(dir: string, limit: number): Promise<void> {
+  for (const number of await numbersIn(dir)) {
+    if (number < limit) await rm(pathOf(dir, number), { force: true });
+  }
+}
+
+async function highest(dir: string): Promise<Lock> {
+  for (;;) {
+    const number = Math.max(0, ...(await numbersIn(dir)));
+    if (number === 0) return { number, target: free };
+    try {
+      return { number, target: await readlink(pathOf(dir, number)) };
+    } catch (error) {
+      // It was the highest a moment ago: somebody has gone on.
+      if (systemErrorCode(error) !== "ENOENT") throw error;
+    }
+  }
+}
+
+async function busy(vmId: string, { pid }: ProcessIdentity): Promise<MicroVmError> {
+  const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
+  const who = `process ${pid}${name && ` (${name})`}`;
+  return new MicroVmError("VmBusy", `${vmId} is being changed by ${who} at this moment`, {
+    hint: `Try again when that is done. \`microvm kill ${vmId}\` ends its QEMU at once, where there is one already.`,
+  });
+}
+
+async function explained<T>(vmId: string, work: Promise<T>): Promise<T> {
+  return await work.catch((cause: unknown) => {
+    if (systemErrorCode(cause) === "ENOENT")
+      throw new MicroVmError("VmNotFound", `there is no VM ${vmId} on this host any more`, { cause });
+    throw new MicroVmError("Io", `cannot lock ${vmId}: ${(cause as Error).message}`, {
+      hint: `Check that ${vmDir(vmId)} can be written and its disk is not full.`,
+      cause,
+    });
+  });
+}
