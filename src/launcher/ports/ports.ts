@@ -56,13 +56,14 @@ export function portInUse(
   port: number,
   property: PortProperty,
   bindAddress = loopback,
-  holder?: string,
+  holder?: Holder,
 ): MicroVmError {
+  const ends = holder?.vmId === undefined ? "Stop that process" : `\`microvm stop ${holder.vmId}\` ends it`;
   return new MicroVmError(
     "PortInUse",
-    `port ${port} on ${bindAddress} is taken${holder ? ` by ${holder}` : ""}`,
+    `port ${port} on ${bindAddress} is taken${holder ? ` by ${holder.words}` : ""}`,
     {
-      hint: `Stop that process, or choose another ${property}, where 0 takes a free one.`,
+      hint: `${ends}, or choose another ${property}, where 0 takes a free one.`,
       property,
     },
   );
@@ -76,12 +77,24 @@ function tryListen(port: number, host: string): Promise<string | undefined> {
   });
 }
 
-/** `pid 123 (name)`, where that can be had. */
-async function portHolder(port: number, address: string): Promise<string | undefined> {
+/** Who has a port. */
+interface Holder {
+  /** `pid 123 (name)`, or `the VM db-1 (pid 123)`. */
+  words: string;
+  vmId?: string | undefined;
+}
+
+/** Where that can be had. A QEMU of ours, of whichever state folder, is known by its pid file (vm-folder.ts). */
+async function portHolder(port: number, address: string): Promise<Holder | undefined> {
   const pid = await portHolderPid(port, address);
   if (pid === undefined) return undefined;
-  const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
-  return `pid ${pid}${name && ` (${name})`}`;
+  const [name, argv] = await Promise.all(
+    ["comm", "cmdline"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
+  );
+  const vmId = /\0-pidfile\0[^\0]*\/vms\/([a-z0-9-]+)\/\d+\/qemu\.pid\0/.exec(argv!)?.[1];
+  const words =
+    vmId === undefined ? `pid ${pid}${name && ` (${name.trim()})`}` : `the VM ${vmId} (pid ${pid})`;
+  return { words, vmId };
 }
 
 /** The process that listens on the port, as far as this user may see it (Linux). */

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { apiUrl, assertPortFree, isPortFree } from "../../../src/launcher/ports/ports.js";
@@ -21,6 +22,27 @@ test.each(["127.0.0.1", "0.0.0.0", "::"])("a port taken on %s is refused with it
     });
   } finally {
     server.close();
+  }
+});
+
+test("one that a VM has is told by the VM, and by what ends that", async () => {
+  const script =
+    'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => console.log(s.address().port))';
+  const child = spawn(
+    process.execPath,
+    ["-e", script, "--", "-pidfile", "/home/me/vms/db-1/2/qemu.pid", "-S"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  try {
+    const [port] = (await once(child.stdout, "data")) as [Buffer];
+    await expect(assertPortFree(Number(port), "apiPort")).rejects.toMatchObject({
+      message: `port ${Number(port)} on 127.0.0.1 is taken by the VM db-1 (pid ${child.pid})`,
+      hint: "`microvm stop db-1` ends it, or choose another apiPort, where 0 takes a free one.",
+    });
+  } finally {
+    child.kill("SIGKILL");
   }
 });
 
