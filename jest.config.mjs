@@ -16,6 +16,7 @@ const common = {
 export default {
   // Tests of VMs wait for much of their time, in which a worker more has the processor. Jest's own choice is one less than there are.
   maxWorkers: Math.ceil(availableParallelism() * 1.5),
+  testSequencer: "<rootDir>/tools/jest-sequencer.mjs",
   // A bound for what hangs, not a measure: Jest's own 5 seconds are short for a test of one second on a busy machine.
   testTimeout: 30_000,
   projects: [

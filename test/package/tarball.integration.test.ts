@@ -29,7 +29,7 @@ test("it ships what a user needs, and every file that its manifest names", async
   expect(others.filter((file) => !/^guest\/(init\/src\/\w+\.rs|kernel\/[\w-]+\.patch)$/.test(file))).toEqual([
     "dist/cjs/package.json",
     ...["guest/init/.cargo/config.toml", "guest/init/Cargo.lock", "guest/init/Cargo.toml"],
-    ...["guest/kernel/config", "guest/kernel/source.json"],
+    ...["guest/kernel/aarch64.config", "guest/kernel/config", "guest/kernel/source.json"],
   ]);
   expect(files).toEqual(expect.arrayContaining(["README.md", "LICENSE", "guest/init/src/main.rs"]));
 

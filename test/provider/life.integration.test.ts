@@ -196,10 +196,13 @@ test("a fixed port is the VM's own: free for its resource, taken for every other
   await using ofAnotherProgram = await startPlugin();
   const sent = asSent({ rvfPath: vm.inputs.rvfPath, apiPort }, "other");
   expect((await ofAnotherProgram.check(sent)).failures).toEqual([
-    { property: "apiPort", reason: expect.stringContaining(`taken by pid ${vm.outs.pid} (`) as string },
+    {
+      property: "apiPort",
+      reason: expect.stringContaining(`taken by the VM ${vm.id} (pid ${vm.outs.pid})`) as string,
+    },
   ]);
   expect((await ofAnotherProgram.check(sent)).failures[0]!.reason).toContain(
-    `\nIt is the VM ${vm.id} of the Pulumi stack project/stack. Stop`,
+    `\nIt is the VM ${vm.id} of the Pulumi stack project/stack. \`microvm stop ${vm.id}\` ends it`,
   );
 
   const updated = await plugin.update(vm.id, vm.outs, { ...vm.inputs, memoryMb: 160 });
