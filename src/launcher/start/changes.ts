@@ -1,30 +1,25 @@
-/** Tells when a folder's files change: by the kernel's notice, or by looking often where there is none. */
+/** Tells when a file changes: by the kernel's notice, or by looking often where there is none. */
 import { watch, type FSWatcher } from "node:fs";
-import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Between two looks, in milliseconds: with notices, in case one is lost (network file systems), and without them. */
 const pauses = { noticed: 100, unnoticed: 10 };
 
-/** Yields at once, and then each time that one of the files may have changed, until the signal aborts. All are in one folder. */
-export async function* changesOf(paths: readonly string[], signal: AbortSignal): AsyncGenerator<void, void> {
+/** Yields at once, and then each time that the file may have changed, until the signal aborts. */
+export async function* changesOf(path: string, signal: AbortSignal): AsyncGenerator<void, void> {
   let changed: boolean;
   let wake = () => {};
   const notice = () => {
     changed = true;
     wake();
   };
-  const names = paths.map((path) => basename(path));
-  // A guest that boots writes to its console all the time, beside the files that are awaited.
-  const watcher = tryWatch(dirname(paths[0]!), (name) => {
-    if (name === null || names.includes(name)) notice();
-  });
+  const watcher = tryWatch(path, notice);
   signal.addEventListener("abort", notice);
   try {
     while (!signal.aborted) {
       changed = false;
       yield;
-      // A guest that floods its files must not keep us busy.
+      // A guest that floods its file must not keep us busy.
       await sleep(2);
       if (changed) continue;
       await new Promise<void>((done) => {
@@ -41,10 +36,13 @@ export async function* changesOf(paths: readonly string[], signal: AbortSignal):
   }
 }
 
-/** Undefined where the host has no more watches to give. */
-function tryWatch(dir: string, notice: (name: string | null) => void): FSWatcher | undefined {
+/**
+ * Of the file alone: beside it a guest's console grows byte by byte while that boots, and to be told of each costs more than the launch.
+ * Undefined where the file is not there, or the host has no more watches to give.
+ */
+function tryWatch(path: string, notice: () => void): FSWatcher | undefined {
   try {
-    return watch(dir, (_, name) => notice(name)).on("error", () => {});
+    return watch(path, notice).on("error", () => {});
   } catch {
     return undefined;
   }

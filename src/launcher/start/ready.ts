@@ -75,7 +75,7 @@ export async function guestsWord(
   watch: Pick<ReadyWatch, "files" | "nonce">,
   signal: AbortSignal,
 ): Promise<void> {
-  for await (const _ of changesOf([watch.files.ready], signal)) {
+  for await (const _ of changesOf(watch.files.ready, signal)) {
     const { ready, fatal } = await guestWords(watch);
     if (ready) return;
     if (fatal !== undefined) throw await gaveUp(watch, fatal);
@@ -85,8 +85,8 @@ export async function guestsWord(
 
 /** Throws once QEMU is gone, however far its guest had come. */
 async function end(watch: ReadyWatch, signal: AbortSignal): Promise<never> {
-  const { stderr, exitStatus } = watch.files;
-  for await (const _ of changesOf([stderr, exitStatus], signal))
+  // Its last words, or those of the shell above it.
+  for await (const _ of changesOf(watch.files.stderr, signal))
     if (!isAlive(watch.vm)) throw await death(watch);
   throw signal.reason;
 }
