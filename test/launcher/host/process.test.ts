@@ -168,8 +168,9 @@ test("a signal ends the VM, and its end is seen", async () => {
 });
 
 test("a zombie is dead", async () => {
-  // The parent never waits for its child: `exec` puts a program in the shell's place that knows of none.
-  const parent = spawn("/bin/sh", ["-c", `sleep 0 & echo $!; exec sleep 1000`], {
+  // The parent never waits for its child, which ends only then: `exec` puts a program in the shell's place that knows of none.
+  const script = "until grep -q sleep /proc/$$/comm; do sleep 0.01; done & echo $!; exec sleep 1000";
+  const parent = spawn("/bin/sh", ["-c", script], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   children.push(parent);
