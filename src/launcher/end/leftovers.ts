@@ -14,7 +14,7 @@ import {
   type Owner,
   type VmRecord,
 } from "../record/record.js";
-import { generationFiles, isVmId, removedPrefix, removeVmDir, vmDir } from "../record/vm-folder.js";
+import { generationFiles, isVmId, removal, removedPrefix, removeVmDir, vmDir } from "../record/vm-folder.js";
 import { statusOfRecord } from "../evidence/status.js";
 
 export interface Leftover {
@@ -159,7 +159,7 @@ async function isStaleSocketFolder(path: string): Promise<boolean> {
 const removable = (leftover: Leftover): Finding => ({
   leftover,
   // Somebody else may be removing it too.
-  remove: () => rm(leftover.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }),
+  remove: () => rm(leftover.path, removal),
 });
 
 /** What a process with files below the folder has on its command line, whichever way led there. */

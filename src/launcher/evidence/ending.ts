@@ -20,8 +20,7 @@ async function exitStatus({ exitStatus: path, consolePipe }: GenerationFiles): P
   const start = performance.now();
   for (;;) {
     // In this order: it may have come to its end between the two.
-    const { atWork, unseen } = patience;
-    const limit = (await hasReader(consolePipe)) ? atWork : unseen;
+    const limit = patience[(await hasReader(consolePipe)) ? "atWork" : "unseen"];
     const text = await readFile(path, "utf8").catch(() => "");
     if (text.endsWith("\n")) return Number.parseInt(text, 10);
     if (performance.now() - start >= limit) return undefined;

@@ -30,8 +30,9 @@ const groupKinds = [
  */
 export function memoryAtHand(said = fileText): { total: number; free: number } {
   let [total, free] = [totalmem(), freemem()];
+  const ours = said("/proc/self/cgroup");
   for (const { root, own, limit, used, cache } of groupKinds) {
-    const path = own.exec(said("/proc/self/cgroup"))?.[1];
+    const path = own.exec(ours)?.[1];
     if (path === undefined) continue;
     for (let group = join(root, path); group.startsWith(root); group = dirname(group)) {
       const most = Number.parseInt(said(join(group, limit)), 10);

@@ -58,7 +58,8 @@ async function runningVms(): Promise<RunningVm[]> {
   const [records, processes] = await Promise.all([listRecords(), vmProcessesBelow(vmsDir())]);
   return records
     .map((record) => {
-      const own = processes.filter(({ pidFile }) => pidFile.startsWith(`${realOf(vmDir(record.vmId))}/`));
+      const folder = `${realOf(vmDir(record.vmId))}/`;
+      const own = processes.filter(({ pidFile }) => pidFile.startsWith(folder));
       return { ...record, pids: own.map(({ pid }) => pid) };
     })
     .filter(({ pids }) => pids.length > 0);
