@@ -29,11 +29,10 @@ function add(program: Command, name: string, description: string, from: "powerdo
         );
       const report =
         record instanceof MicroVmError ? await endLost(id, from, record) : await destroyVm(vmId, { from });
-      print(
-        { vmId, ...report },
-        options,
-        () => `${vmId}: ${describeShutdown(report)}; its files are removed`,
-      );
+      print({ vmId, ...report }, options, () => {
+        const others = report.calledOff ? "; who was at work on it is called off" : "";
+        return `${vmId}: ${describeShutdown(report)}${others}; its files are removed`;
+      });
     });
 }
 

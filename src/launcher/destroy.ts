@@ -2,7 +2,7 @@
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { removeUnrecorded } from "./end/leftovers.js";
-import { defaultWaitMs, withVmLock } from "./record/lock.js";
+import { callOff, defaultWaitMs, withVmLock } from "./record/lock.js";
 import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record/record.js";
 import {
   describeShutdown,
@@ -15,12 +15,14 @@ import {
 export interface DestroyReport extends ShutdownReport {
   /** Whether there was a folder of it to remove. */
   removed: boolean;
+  /** Whether a launch or an update was at work on it, which was called off. */
+  calledOff: boolean;
 }
 
 /**
  * Powers the VM down and removes every trace of it; one without a readable record is found by its folder's name. One that is not
- * there any more is no error. From `sigkill` it waits for
- * nobody who is working on the VM; else for 10 s, or for `withinMs` where that is less, and then throws VmBusy.
+ * there any more is no error. From `sigkill` whoever is at work on the VM is called off and its processes end at once. It then waits for
+ * them, else until they are done, for 10 s or for `withinMs` where that is less, and throws VmBusy after that.
  */
 export async function destroyVm(
   vmId: string,
@@ -29,6 +31,8 @@ export async function destroyVm(
   const { withinMs = Infinity } = options;
   const start = performance.now();
   const within = () => ({ ...options, withinMs: withinMs - (performance.now() - start) });
+  // Before the record is read: a launch writes down what it starts, and then looks whether it was called off.
+  const calledOff = options.from === "sigkill" && (await callOff(vmId));
   const record = await readIntact(vmId);
   const killed = record && options.from === "sigkill" ? await shutdownVm(record, options) : undefined;
   const report = await withVmLock(vmId, () => destroyLocked(vmId, within()), {
@@ -41,12 +45,14 @@ export async function destroyVm(
       return destroyUnrecorded(vmId, within());
     throw error;
   });
-  const first = killed && killed.rung !== "gone" ? { ...report, ...killed } : report;
+  const first = { ...report, ...(killed && killed.rung !== "gone" && killed), calledOff };
   options.onProgress?.(describeShutdown(first));
   return first;
 }
 
-async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<DestroyReport> {
+type Removal = Omit<DestroyReport, "calledOff">;
+
+async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<Removal> {
   const record = await readIntact(vmId);
   if (record === undefined) return await destroyUnrecorded(vmId, options);
   // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
@@ -62,7 +68,7 @@ const readIntact = async (vmId: string): Promise<VmRecord | undefined> =>
     throw error;
   });
 
-async function destroyUnrecorded(vmId: string, options: ShutdownOptions): Promise<DestroyReport> {
+async function destroyUnrecorded(vmId: string, options: ShutdownOptions): Promise<Removal> {
   const report = await shutdownUnrecorded(vmId, options);
   return { ...report, removed: await removeUnrecorded(vmId) };
 }

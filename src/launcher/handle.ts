@@ -4,7 +4,7 @@ import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { createVm, type CreateOptions } from "./create.js";
 import { destroyVm, type DestroyReport } from "./destroy.js";
-import { vmLockHolder, withVmLock } from "./record/lock.js";
+import { callOff, vmLockHolder, withVmLock } from "./record/lock.js";
 import { apiUrl } from "./ports/ports.js";
 import type { VmProcess } from "./host/process.js";
 import { waitReady } from "./start/ready.js";
@@ -32,7 +32,7 @@ export interface MicroVmHandle extends AsyncDisposable {
   status(): Promise<VmStatus>;
   /** Powers the guest down; QMP quit, SIGTERM and SIGKILL follow where it does not obey. The record stays. */
   shutdown(): Promise<ShutdownReport>;
-  /** Ends QEMU at once. */
+  /** Ends QEMU at once, and calls off whoever is at work on the VM: no update boots it again. The record stays. */
   kill(): Promise<ShutdownReport>;
   /** Shuts down and removes every file of the VM. */
   destroy(options?: Progress): Promise<DestroyReport>;
@@ -79,7 +79,10 @@ export async function attach(idOrName: string): Promise<MicroVmHandle> {
         if (error instanceof MicroVmError && error.code === "VmNotFound") return stop();
         throw error;
       }),
-    kill: async () => await shutdownVm(await current(), { from: "sigkill" }),
+    kill: async () => {
+      await callOff(vmId);
+      return await shutdownVm(await current(), { from: "sigkill" });
+    },
     destroy: async (progress) => await destroyVm(vmId, progress),
     [Symbol.asyncDispose]: async () => void (await destroyVm(vmId)),
   };

@@ -1,5 +1,4 @@
 /** An update on a host that has no room for two VMs at once. */
-import { availableParallelism } from "node:os";
 import type * as HostMemory from "../../src/launcher/host/host-memory.js";
 import { eventually, isAlive } from "../support/wait.js";
 
@@ -16,8 +15,8 @@ jest.unstable_mockModule("../../src/launcher/host/host-memory.js", (): typeof Ho
   freeMemoryMb: () => (old !== 0 && isAlive(old) ? 100 : actual.freeMemoryMb()),
 }));
 // What imports the launcher has to come after that.
-const { inTurn } = await import("../../src/launcher/start/boot-queue.js");
 const { attach, createVm, destroyVm, updateVm } = await import("../../src/launcher/index.js");
+const { fillQueue } = await import("../support/full-queue.js");
 const { sampleRvf } = await import("../support/rvf.js");
 const { leftovers, privateState } = await import("../support/state.js");
 
@@ -47,11 +46,7 @@ test("the old VM serves until it is the new one's turn, and goes on where that d
   const spec = { rvfPath: await sampleRvf(), apiPort: 0, enableKvm: false };
   const vm = await createVm(spec);
   const wanted = { ...spec, vcpus: 2, updateStrategy: "stopFirst" as const };
-  const places = Array.from({ length: 2 * availableParallelism() }, () => {
-    let leave = () => {};
-    const left = inTurn({ memoryMb: 1 }, () => new Promise<void>((done) => (leave = done)));
-    return { left, leave: () => leave() };
-  });
+  const queue = fillQueue();
   const waiting = (news: string[]) => eventually(() => news.some((text) => text.startsWith("waiting for")));
 
   const stop = new AbortController();
@@ -65,10 +60,9 @@ test("the old VM serves until it is the new one's turn, and goes on where that d
   await waiting(second.news);
   expect(isAlive(vm.pid)).toBe(true);
   await (await attach(vm.vmId)).waitReady();
-  for (const { leave } of places) leave();
+  await queue.leave();
   expect(await updating).toMatchObject({ state: "running", boundApiPort: vm.boundApiPort });
   expect(isAlive(vm.pid)).toBe(false);
-  await Promise.all(places.map(({ left }) => left));
   await destroyVm(vm.vmId);
   expect(await leftovers([vm.vmId])).toEqual([]);
 });

@@ -8,6 +8,7 @@ import { readEnding } from "../evidence/ending.js";
 import { isBootedFromThem } from "../plan/fingerprint.js";
 import { freeMemoryMb, memoryTakenMb } from "../host/host-memory.js";
 import { prepare, type Preparation } from "../plan/prepare.js";
+import { throwIfCalledOff } from "../record/lock.js";
 import { readRecord, writeRecord, type VmRecord } from "../record/record.js";
 import { describeShutdown, shutdownProcess } from "../end/shutdown.js";
 import type { VmSpec } from "../spec.js";
@@ -50,6 +51,7 @@ export async function relaunch(
   try {
     return await boot(wanted, preparation, { ...options, replaces });
   } catch (error) {
+    await throwIfCalledOff(old.vmId);
     if (!stopped) throw served ? withHint(error, goesOn) : error;
     // One that was called off has no time for more, unless it was its own time that was up.
     if (isHurried(options.signal) || !(error instanceof MicroVmError)) throw error;

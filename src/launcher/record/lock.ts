@@ -5,8 +5,11 @@
  * The VM's folder holds symbolic links `lock.N` whose target is the holder, or `free`: made in one step, content and
  * all. The highest number counts. Whoever finds it free, or its holder dead, makes the next one, which only one can.
  * Nobody ever removes the highest; so one who looked long ago, and then makes a number that others have passed, sees that.
+ *
+ * A file `lock.N.off` calls the work of that holder off, and of no other: whoever kills the VM writes it, and need not wait to be heard.
  */
-import { readFile, readdir, readlink, rm, symlink } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
@@ -30,8 +33,8 @@ export interface LockOptions {
 }
 
 /**
- * Runs the work while nobody else works on the VM. Throws VmBusy, naming the holder, when the lock cannot be had in time; Cancelled by the signal; VmNotFound
- * when the VM has no folder (any more); Io when no lock can be made in it.
+ * Runs the work while nobody else works on the VM. Throws VmBusy, naming the holder, when the lock cannot be had in time; Cancelled by the signal, or
+ * where the work failed after it was called off; VmNotFound when the VM has no folder (any more); Io when no lock can be made in it.
  */
 export async function withVmLock<T>(
   vmId: string,
@@ -54,6 +57,9 @@ export async function withVmLock<T>(
     if ("target" in lock) {
       try {
         return await work();
+      } catch (error) {
+        // A QEMU that was killed under it looks like anything.
+        throw isCalledOff(dir, lock) ? calledOff(vmId, error) : error;
       } finally {
         await release(dir, lock);
       }
@@ -76,6 +82,36 @@ export async function vmLockHolder(vmId: string): Promise<ProcessIdentity | unde
     });
   }
 }
+
+/**
+ * Calls off what somebody does with the VM just now, and returns whether there is anybody. They notice while they wait for a boot's turn, when a
+ * QEMU is up, and before they try anything else after a failure. Never fails: on a full disk they go on.
+ */
+export async function callOff(vmId: string): Promise<boolean> {
+  const dir = vmDir(vmId);
+  try {
+    const lock = await highest(dir);
+    if (holderOf(lock.target) === undefined) return false;
+    await writeFile(markOf(dir, lock.number), "");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** For whoever holds the VM's lock. Throws Cancelled where their work was called off. */
+export async function throwIfCalledOff(vmId: string): Promise<void> {
+  const dir = vmDir(vmId);
+  const lock = await highest(dir).catch(() => undefined);
+  if (lock && isCalledOff(dir, lock)) throw calledOff(vmId);
+}
+
+const isCalledOff = (dir: string, { number }: Lock): boolean => existsSync(markOf(dir, number));
+
+const calledOff = (vmId: string, cause?: unknown): MicroVmError =>
+  new MicroVmError("Cancelled", `it was called off, because somebody killed ${vmId} (\`microvm kill\`)`, {
+    cause,
+  });
 
 interface Lock {
   number: number;
@@ -130,6 +166,7 @@ async function release(dir: string, { number, target }: Lock): Promise<void> {
 }
 
 const pathOf = (dir: string, number: number): string => join(dir, `lock.${number}`);
+const markOf = (dir: string, number: number): string => `${pathOf(dir, number)}.off`;
 
 const numbersIn = async (dir: string): Promise<number[]> =>
   (await readdir(dir)).flatMap((name) => {
@@ -139,7 +176,9 @@ const numbersIn = async (dir: string): Promise<number[]> =>
 
 async function removeBelow(dir: string, limit: number): Promise<void> {
   for (const number of await numbersIn(dir)) {
-    if (number < limit) await rm(pathOf(dir, number), { force: true });
+    if (number >= limit) continue;
+    await rm(pathOf(dir, number), { force: true });
+    await rm(markOf(dir, number), { force: true });
   }
 }
 
@@ -160,7 +199,7 @@ async function busy(vmId: string, { pid }: ProcessIdentity): Promise<MicroVmErro
   const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
   const who = `process ${pid}${name && ` (${name})`}`;
   return new MicroVmError("VmBusy", `${vmId} is being changed by ${who} at this moment`, {
-    hint: `Try again when that is done. \`microvm kill ${vmId}\` ends its QEMU at once, where there is one already.`,
+    hint: `Try again when that is done. \`microvm kill ${vmId}\` calls it off, and ends the VM.`,
   });
 }
 

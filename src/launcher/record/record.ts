@@ -219,6 +219,9 @@ export async function removeStale(record: VmRecord): Promise<void> {
     for (const name of await readdir(folder).catch(() => []))
       if (!isNamed(name)) await rm(join(folder, name), removal).catch(() => {});
   };
-  await removeFrom(vmDir(vmId), (name) => /^(record\.json|lock\.\d+)$/.test(name) || numbers.includes(name));
+  await removeFrom(
+    vmDir(vmId),
+    (name) => /^(record\.json|lock\.\d+(\.off)?)$/.test(name) || numbers.includes(name),
+  );
   await removeFrom(shortSocketDir(vmId), (name) => numbers.includes(name.split(".")[0]!));
 }

@@ -14,6 +14,7 @@ import type { Preparation } from "../plan/prepare.js";
 import { hostBootId, waitGone, type VmProcess } from "../host/process.js";
 import type { Progress } from "../progress.js";
 import { race, waitReady } from "./ready.js";
+import { throwIfCalledOff } from "../record/lock.js";
 import { removeStale, writeRecord, type Generation, type VmRecord } from "../record/record.js";
 import { hang, silence, type Lifeless } from "./sign-of-life.js";
 import { spawnQemu, startFailure } from "./spawn.js";
@@ -140,6 +141,8 @@ export async function bring(
   const known = { pid, startTicks, ...(!saving && bound), ...(goOn && { warm: true as const }) };
   const running: Attempt = { ...attempt, generation: { ...generation, ...known } };
   await writeRecord(recordOf(running, options));
+  // Whoever calls it off from now on finds the process.
+  await throwIfCalledOff(vmId);
 
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
   const url = apiUrl(bound.boundApiPort, spec.bindAddress);

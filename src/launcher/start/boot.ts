@@ -5,6 +5,7 @@ import { inTurn } from "./boot-queue.js";
 import { coldStart, NotExecuted, type Start } from "./cold-start.js";
 import { rememberKvm } from "../host/kvm-verdict.js";
 import type { Preparation } from "../plan/prepare.js";
+import { throwIfCalledOff } from "../record/lock.js";
 import type { VmRecord } from "../record/record.js";
 import { warmStart } from "../warm/start.js";
 
@@ -21,7 +22,8 @@ export async function boot(
   const { replaces } = options;
   // What the other leaves is there for this one.
   const memoryMb = Math.max(0, record.spec.memoryMb - (replaces?.memoryMb ?? 0));
-  return await inTurn({ ...options, memoryMb }, async (waitedMs) => {
+  const stillWanted = () => throwIfCalledOff(record.vmId);
+  return await inTurn({ ...options, memoryMb, stillWanted }, async (waitedMs) => {
     await replaces?.stop();
     const ready = await bootUnderFirst(record, preparation, options);
     const { bootMillis = 0, accelerator, warm } = ready.generation;

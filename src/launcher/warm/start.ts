@@ -6,6 +6,7 @@ import { MicroVmError } from "../../errors.js";
 import { bring, markReady, prepareGeneration, removeGeneration, type Attempt } from "../start/attempt.js";
 import { coldStart, type Start } from "../start/cold-start.js";
 import { waitGone } from "../host/process.js";
+import { throwIfCalledOff } from "../record/lock.js";
 import { processOf, type VmRecord } from "../record/record.js";
 import { shutdownProcess } from "../end/shutdown.js";
 import { goOn } from "./go-on.js";
@@ -43,6 +44,7 @@ export async function warmStart(start: Start, record: VmRecord): Promise<Attempt
     if (files) return await wentOn(start, last, files, remember);
   } catch (error) {
     if (start.options.signal?.aborted || !isStatesFault(error)) throw error;
+    await throwIfCalledOff(record.vmId);
     await discardState(key.key);
     cold(`the saved state is thrown away, ${error.message}`);
   }

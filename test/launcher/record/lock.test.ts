@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { vmLockHolder, withVmLock } from "../../../src/launcher/record/lock.js";
+import { callOff, throwIfCalledOff, vmLockHolder, withVmLock } from "../../../src/launcher/record/lock.js";
 import { hostBootId, processWith } from "../../../src/launcher/host/process.js";
 import { removeVmDir, vmDir } from "../../../src/launcher/record/vm-folder.js";
 
@@ -113,6 +113,32 @@ test("a wait for it can be cancelled", async () => {
 test("a failed work gives it back", async () => {
   await expect(withVmLock("db-1", () => Promise.reject(new Error("no")))).rejects.toThrow("no");
   expect(await withVmLock("db-1", () => Promise.resolve(1), { waitMs: 0 })).toBe(1);
+});
+
+test("whoever holds it can be called off, and notices by itself or when it fails", async () => {
+  expect(await callOff("db-1")).toBe(false);
+  const noticed = withVmLock("db-1", async () => {
+    await throwIfCalledOff("db-1");
+    expect(await callOff("db-1")).toBe(true);
+    expect(await callOff("db-1")).toBe(true);
+    await throwIfCalledOff("db-1");
+  });
+  const cancelled = { code: "Cancelled", message: expect.stringContaining("`microvm kill`") as string };
+  await expect(noticed).rejects.toMatchObject(cancelled);
+  const failed = withVmLock("db-1", async () => {
+    await callOff("db-1");
+    throw new Error("QEMU is gone");
+  });
+  await expect(failed).rejects.toMatchObject({ ...cancelled, cause: new Error("QEMU is gone") });
+  // The next one is not meant, nor is one that was done before it noticed.
+  await withVmLock("db-1", () => throwIfCalledOff("db-1"));
+  expect(await withVmLock("db-1", () => callOff("db-1"))).toBe(true);
+  expect(await lockFiles()).toHaveLength(1);
+});
+
+test("a VM without a folder has nobody to call off", async () => {
+  expect(await callOff("db-2")).toBe(false);
+  await throwIfCalledOff("db-2");
 });
 
 test("a holder that was killed holds it no more", async () => {
