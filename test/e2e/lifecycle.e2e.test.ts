@@ -97,24 +97,6 @@ describe("a MicroVm's life", () => {
     expect(await query(String(after["url"]), sampleQuery(8), 1)).toHaveLength(1);
   });
 
-  test("a VM that was killed shows in refresh, and up brings it back", async () => {
-    process.kill(Number((await output())["pid"]), "SIGKILL");
-    const refreshed = await pulumi("refresh", "--yes", "--skip-preview");
-    expectDone(refreshed);
-    expect(text(refreshed)).toMatch(
-      /db: exited: QEMU was killed by SIGKILL[^]*the console's last lines:\s+\| /,
-    );
-    expect((await output())["status"]).toMatch(/^exited: QEMU was killed by SIGKILL/);
-    expectDone(await up({ ...args(), memoryMb: 160 }));
-    expect((await output())["status"]).toBe("running");
-  });
-
-  test("up brings it back without a refresh too", async () => {
-    process.kill(Number((await output())["pid"]), "SIGKILL");
-    expectDone(await up({ ...args(), memoryMb: 160 }));
-    expect(await query(String((await output())["url"]), sampleQuery(9), 1)).toHaveLength(1);
-  });
-
   test("one that was removed for good is gone from the state with a refresh, and up makes it anew", async () => {
     const vmId = String((await output())["vmId"]);
     await destroyVm(vmId, { from: "sigkill" });

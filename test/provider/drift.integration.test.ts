@@ -1,10 +1,11 @@
 /** What becomes of a VM between two `up`s: told by refresh, and mended by the next `up` without one. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { query } from "../../src/client/index.js";
 import type { State } from "../../src/provider/inputs.js";
 import { connectQmp, removeHostForward, systemPowerdown, type QmpConnection } from "../../src/qmp/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
+import { pretendReboot } from "../support/reboot.js";
 import { privateState } from "../support/state.js";
 import { tell, toldGuest, writeToldInitramfs } from "../support/told-guest.js";
 import { eventually, isAlive } from "../support/wait.js";
@@ -45,17 +46,6 @@ const end = async (bring: () => Promise<unknown>) => {
   await eventually(() => !isAlive(outs.pid));
 };
 
-/** Whoever was there to note down how QEMU ended goes with it, and so does the boot that the record knows. */
-async function rebootHost(): Promise<void> {
-  const stat = await readFile(`/proc/${outs.pid}/stat`, "utf8");
-  const shell = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-  process.kill(shell, "SIGKILL");
-  process.kill(outs.pid, "SIGKILL");
-  const path = join(state.dir, "state", "vms", vm.id, "record.json");
-  const text = await readFile(path, "utf8");
-  await writeFile(path, text.replace(/"hostBootId": "[^"]+"/, '"hostBootId": "another"'));
-}
-
 interface Row {
   what: string;
   happens: () => Promise<unknown>;
@@ -78,7 +68,7 @@ const rows: Row[] = [
   },
   {
     what: "the host was booted anew",
-    happens: () => end(rebootHost),
+    happens: () => end(() => pretendReboot(outs)),
     words: /^exited: the host was booted anew while it ran$/,
   },
   {
