@@ -7,6 +7,7 @@ import { settle } from "../change/handover.js";
 import { processNaming, realOf, vmProcessesBelow } from "../host/process.js";
 import {
   generationsOf,
+  isHalfWritten,
   processOf,
   readRecord,
   removeRecord,
@@ -105,11 +106,10 @@ export async function removeUnrecorded(vmId: string): Promise<boolean> {
   return await removeVmDir(vmId);
 }
 
-/** write-file-atomic's temporary files. */
 async function halfWritten(vmId: string): Promise<Finding[]> {
   const names = await readdir(vmDir(vmId)).catch(() => []);
   return names
-    .filter((name) => /^record\.json\.\d+$/.test(name))
+    .filter(isHalfWritten)
     .map((name) => removable({ vmId, path: join(vmDir(vmId), name), what: "a half-written record" }));
 }
 

@@ -1,5 +1,6 @@
 /** What a guest and its QEMU said, made fit for an error message. */
-import { open, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { stripVTControlCharacters } from "node:util";
 import { formerConsole } from "../start/keeper.js";
 
@@ -56,13 +57,8 @@ export function printable(text: string): string {
   );
 }
 
+/** How many bytes there are, 0 where there is no file. Asked often while a guest boots, so at once: another thread would cost ten times as much. */
+export const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+
 /** Whether the file, or the console in its two files, has any content yet. */
-export async function hasContent(path: string): Promise<boolean> {
-  const sizes = [path, formerConsole(path)].map((one) =>
-    stat(one).then(
-      ({ size }) => size,
-      () => 0,
-    ),
-  );
-  return (await Promise.all(sizes)).some((size) => size > 0);
-}
+export const hasOutput = (path: string): boolean => sizeOf(path) > 0 || sizeOf(formerConsole(path)) > 0;

@@ -1,8 +1,8 @@
 /** What memory this host has, and what a VM takes of it. */
-import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { MicroVmError } from "../../errors.js";
+import { fileText } from "./file-text.js";
 
 const mib = 1 << 20;
 
@@ -25,34 +25,31 @@ const groupKinds = [
 ];
 
 /**
- * What the host has and, in bytes, what of that is free, or what the control group of this process leaves of it (a container's, a service's),
- * or any above that: a VM counts there, and would be killed for more.
+ * The limits of the control group of this process (a container's, a service's) and of any above that, in bytes: a VM counts there, and would be
+ * killed for more. What of one is free is asked for apart, since the kernel adds that up over all processors.
  */
-export function memoryAtHand(said = fileText): { total: number; free: number } {
-  let [total, free] = [totalmem(), freemem()];
+function* limits(said: typeof fileText): Generator<{ most: number; free: () => number }> {
   const ours = said("/proc/self/cgroup");
   for (const { root, own, limit, used, cache } of groupKinds) {
     const path = own.exec(ours)?.[1];
     if (path === undefined) continue;
     for (let group = join(root, path); group.startsWith(root); group = dirname(group)) {
-      const most = Number.parseInt(said(join(group, limit)), 10);
-      const taken = Number.parseInt(said(join(group, used)), 10);
-      if (Number.isNaN(most) || Number.isNaN(taken)) continue;
-      total = Math.min(total, most);
-      const reclaimable = Number(cache.exec(said(join(group, "memory.stat")))?.[1] ?? 0);
-      free = Math.min(free, Math.max(0, most - taken + reclaimable));
+      const numberIn = (file: string, line = /^(\d+)$/m) =>
+        Number(line.exec(said(join(group, file)))?.[1] ?? 0);
+      const most = numberIn(limit);
+      if (most > 0 && most < totalmem())
+        yield { most, free: () => Math.max(0, most - numberIn(used) + numberIn("memory.stat", cache)) };
     }
   }
-  return { total, free };
 }
 
-function fileText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}
+/** What the host has, or its control groups let us have of it, in bytes. */
+export const totalMemory = (said = fileText): number =>
+  Math.min(totalmem(), ...[...limits(said)].map(({ most }) => most));
+
+/** The same of what is free: what can be had without swapping, page cache included (MemAvailable). */
+export const freeMemory = (said = fileText): number =>
+  Math.min(freemem(), ...[...limits(said)].map(({ free }) => free()));
 
 /** What QEMU takes beside its guest's memory, in MiB: its code, devices, and the code that it translates under emulation. */
 const qemuMb = 64;
@@ -60,16 +57,16 @@ const qemuMb = 64;
 /** At most, in MiB: a guest gets its pages when it touches them first. */
 export const memoryTakenMb = (memoryMb: number): number => memoryMb + qemuMb;
 
-/** In MiB: what can be had without swapping, page cache included (MemAvailable). */
-export const freeMemoryMb = (): number => Math.floor(memoryAtHand().free / mib);
+export const freeMemoryMb = (): number => Math.floor(freeMemory() / mib);
 
-const totalMemoryMb = (): number => Math.floor(memoryAtHand().total / mib);
+const totalMemoryMb = (): number => Math.floor(totalMemory() / mib);
 
 /** Throws HostMemoryTooSmall for a VM that this host could not hold were it alone there. */
 export function assertHostCanHold(memoryMb: number): void {
-  if (memoryTakenMb(memoryMb) <= totalMemoryMb()) return;
-  const hint = `Set memoryMb to ${totalMemoryMb() - qemuMb} or less.`;
-  throw tooSmall(memoryMb, `this host has ${totalMemoryMb()} MiB in all`, hint);
+  const totalMb = totalMemoryMb();
+  if (memoryTakenMb(memoryMb) <= totalMb) return;
+  const hint = `Set memoryMb to ${totalMb - qemuMb} or less.`;
+  throw tooSmall(memoryMb, `this host has ${totalMb} MiB in all`, hint);
 }
 
 /** For one that did not get its memory in time. */

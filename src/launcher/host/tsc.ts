@@ -3,20 +3,16 @@
  * calibrate it against emulated timers, at which boots of the microvm machine with ACPI hang at random. A wrong
  * rate makes the guest's clock run wrong, so where it is not known for certain none is given.
  */
-import { access, readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { fileText } from "./file-text.js";
 
 /** kHz, or undefined when the host does not tell. */
-export async function hostTscKhz(): Promise<number | undefined> {
+export function hostTscKhz(): number | undefined {
   if (process.platform !== "linux" || process.arch !== "x64") return undefined;
   // With frequency scaling `cpu MHz` is the current clock; Intel's base_frequency (kHz) is then the better source.
   const cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq";
-  const base = Number.parseInt(await readFile(`${cpufreq}/base_frequency`, "utf8").catch(() => ""), 10);
-  if (base > 0) return base;
-  const scaled = await access(cpufreq).then(
-    () => true,
-    () => false,
-  );
-  return scaled ? undefined : parseCpuKhz(await readFile("/proc/cpuinfo", "utf8").catch(() => ""));
+  if (!existsSync(cpufreq)) return parseCpuKhz(fileText("/proc/cpuinfo"));
+  return Number.parseInt(fileText(`${cpufreq}/base_frequency`), 10) || undefined;
 }
 
 /** The first `cpu MHz` line of /proc/cpuinfo, in kHz. */

@@ -33,7 +33,7 @@ export async function dryRun(config: VmSpecInput, progress: Progress = {}): Prom
     kernel,
     qemu,
     accelerator,
-    tscKhz: await hostTscKhz(),
+    tscKhz: hostTscKhz(),
     vmId,
     uuid: "00000000-0000-0000-0000-000000000000",
     nonce: "0",

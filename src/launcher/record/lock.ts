@@ -46,7 +46,7 @@ export async function withVmLock<T>(
   for (;;) {
     if (signal?.aborted)
       throw new MicroVmError("Cancelled", `stopped while ${vmId} was not free`, { cause: signal.reason });
-    if (makeFolder) await makeVmDir(vmId);
+    if (makeFolder) makeVmDir(vmId);
     const lock = await explained(vmId, take(dir)).catch((error: MicroVmError) => {
       if (evenWithout && error.code === "Io") return undefined;
       if (makeFolder && error.code === "VmNotFound") return "removed";

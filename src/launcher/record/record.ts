@@ -1,7 +1,9 @@
 /** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
+import { randomInt } from "node:crypto";
+import { closeSync, fsync, openSync, renameSync, writeFileSync } from "node:fs";
 import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
+import { promisify } from "node:util";
 import { z } from "zod";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
 import { shortSocketDir, vmsDir } from "../../paths.js";
@@ -107,13 +109,29 @@ export const processOf = async (
 
 const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
 
-/** Writes the record durably (temporary file, fsync, rename). */
+/** What a record is called until it is whole. */
+export const isHalfWritten = (name: string): boolean => /^record\.json\.\d+$/.test(name);
+
+/**
+ * Writes the record durably (temporary file, fsync, rename). Four times in each launch: the library that does so elsewhere sets handlers for all
+ * signals each time and changes threads for each step, where only the disk is worth waiting for in another.
+ */
 export async function writeRecord(record: VmRecord): Promise<void> {
-  await makeVmDir(record.vmId);
+  const { vmId } = record;
+  const temporary = `${recordPath(vmId)}.${randomInt(2 ** 47)}`;
+  makeVmDir(vmId);
   try {
-    await writeFileAtomic(recordPath(record.vmId), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
+    const file = openSync(temporary, "wx", 0o600);
+    try {
+      writeFileSync(file, `${JSON.stringify(record, null, 2)}\n`);
+      await promisify(fsync)(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, recordPath(vmId));
   } catch (cause) {
-    throw cannotWrite(record.vmId, cause);
+    await rm(temporary, { force: true }).catch(() => {});
+    throw cannotWrite(vmId, cause);
   }
 }
 

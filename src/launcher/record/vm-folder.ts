@@ -1,6 +1,7 @@
 /** Where a VM's files lie: its folder, and in it one for each generation. */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
 import { shortSocketDir, vmsDir } from "../../paths.js";
@@ -16,9 +17,9 @@ export function vmDir(vmId: string): string {
 }
 
 /** Makes the VM's folder, for this user alone. Throws Io. */
-export async function makeVmDir(vmId: string): Promise<void> {
+export function makeVmDir(vmId: string): void {
   try {
-    await mkdir(vmDir(vmId), { recursive: true, mode: 0o700 });
+    mkdirSync(vmDir(vmId), { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw cannotWrite(vmId, cause);
   }

@@ -1,5 +1,6 @@
 /** One start of QEMU: written down before, watched until its guest answers, shows no sign of life or ends. */
 import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MicroVmError } from "../../errors.js";
@@ -74,8 +75,9 @@ export async function prepareGeneration(
     },
   };
   // Sockets of an earlier attempt would pass for this one's.
-  for (const socket of Object.values(sockets)) await rm(socket, { force: true });
-  await rm(generationFiles(record.vmId, number).dir, { recursive: true, force: true });
+  const former = [...Object.values(sockets), generationFiles(record.vmId, number).dir];
+  for (const path of former.filter((one) => existsSync(one)))
+    await rm(path, { recursive: true, force: true });
   await writeRecord(recordOf(attempt, options));
   await removeStale(recordOf(attempt, options));
   return attempt;
@@ -116,7 +118,7 @@ export async function bring(
     spec: { ...spec, ...ports },
     ...preparation,
     ...generation,
-    tscKhz: await hostTscKhz(),
+    tscKhz: hostTscKhz(),
     vmId,
     files,
     memory: file?.memory,

@@ -7,7 +7,7 @@ const pauses = { noticed: 100, unnoticed: 10 };
 
 /** Yields at once, and then each time that the file may have changed, until the signal aborts. */
 export async function* changesOf(path: string, signal: AbortSignal): AsyncGenerator<void, void> {
-  let changed: boolean;
+  let changed = false;
   let wake = () => {};
   const notice = () => {
     changed = true;
@@ -18,17 +18,18 @@ export async function* changesOf(path: string, signal: AbortSignal): AsyncGenera
   try {
     while (!signal.aborted) {
       changed = false;
+      const yielded = performance.now();
       yield;
-      // A guest that floods its file must not keep us busy.
-      await sleep(2);
-      if (changed) continue;
       await new Promise<void>((done) => {
         const timer = setTimeout(done, watcher ? pauses.noticed : pauses.unnoticed);
         wake = () => {
           clearTimeout(timer);
           done();
         };
+        if (changed) wake();
       });
+      // A guest that floods its file must not keep us busy.
+      if (performance.now() - yielded < 2) await sleep(2);
     }
   } finally {
     signal.removeEventListener("abort", notice);

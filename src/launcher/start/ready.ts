@@ -8,7 +8,7 @@ import { FATAL_LINE, READY_LINE } from "../../appliance/contract.js";
 import { probeHealth } from "../../client/index.js";
 import { MicroVmError } from "../../errors.js";
 import { changesOf } from "./changes.js";
-import { firstBytes, hasContent } from "../evidence/console.js";
+import { firstBytes, hasOutput } from "../evidence/console.js";
 import { evidenceOf, readEnding } from "../evidence/ending.js";
 import { wordsBytes } from "./keeper.js";
 import { isAlive, type ProcessIdentity } from "../host/process.js";
@@ -96,7 +96,7 @@ async function guestWords({
   files,
   nonce,
 }: Pick<ReadyWatch, "files" | "nonce">): Promise<{ ready: boolean; fatal?: string | undefined }> {
-  if (!(await hasContent(files.ready))) return { ready: false };
+  if (!hasOutput(files.ready)) return { ready: false };
   const lines = (await firstBytes(files.ready, wordsBytes)).toString("utf8").split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };
@@ -133,7 +133,7 @@ export function levelsReached(reached: readonly (typeof levels)[number][]): stri
 
 async function timeoutError(watch: ReadyWatch, lastProbe: string): Promise<MicroVmError> {
   const { files, url, timeoutMs } = watch;
-  const console = (await hasContent(files.console)) ? (["console"] as const) : [];
+  const console = hasOutput(files.console) ? (["console"] as const) : [];
   const readyLine = (await guestWords(watch)).ready ? (["ready line"] as const) : [];
   const reached = levelsReached(["process", "monitor", ...console, ...readyLine]);
   return new MicroVmError("Timeout", `${url} did not answer within ${timeoutMs / 1000} s: ${reached}`, {

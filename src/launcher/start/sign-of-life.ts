@@ -3,10 +3,9 @@
  * runs: a KVM that never executes it, and emulated timers at whose calibration an x86-64 kernel hangs (1 of 12 boots to 1 of
  * 3 of them, by host) where it was not told the clock's rate (tsc.ts).
  */
-import { stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockReads } from "../../qmp/index.js";
-import { hasContent, tailLines } from "../evidence/console.js";
+import { hasOutput, sizeOf, tailLines } from "../evidence/console.js";
 import { connectMonitor } from "../evidence/monitor.js";
 import { cpuSeconds, type ProcessIdentity } from "../host/process.js";
 import type { Generation } from "../record/record.js";
@@ -51,7 +50,7 @@ async function standstill(awaited: Awaited, { clock, allowance, signal }: Stands
   let last = { size: 0, at: clock() };
   for (;;) {
     await sleep(200, undefined, { signal });
-    const now = { size: await sizeOf(awaited.files.console), at: clock() };
+    const now = { size: sizeOf(awaited.files.console), at: clock() };
     if (now.size !== last.size) last = now;
     if (now.at - last.at < allowance) continue;
     const runs = await hasRun(awaited);
@@ -64,7 +63,7 @@ async function standstill(awaited: Awaited, { clock, allowance, signal }: Stands
  * nothing: firmware and the kernel's setup code write where the kernel is never executed. Undefined where it cannot be told.
  */
 export async function hasRun({ generation, files }: Awaited): Promise<boolean | undefined> {
-  if (await hasContent(files.ready)) return true;
+  if (hasOutput(files.ready)) return true;
   const console = await tailLines(files.console, 60);
   if (/^\[ *(?!0\.000000\])\d+\.\d{6}\]/m.test(console)) return true;
   try {
@@ -74,13 +73,6 @@ export async function hasRun({ generation, files }: Awaited): Promise<boolean | 
     // Without an answer there is no evidence against the guest: a busy host may give one later.
     return undefined;
   }
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  );
 }
 
 async function never(signal: AbortSignal): Promise<never> {

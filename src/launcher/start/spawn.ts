@@ -39,8 +39,7 @@ export interface Spawned {
 export async function spawnQemu(options: SpawnOptions): Promise<Spawned> {
   const { argv, files, qmpSocket, signal } = options;
   signal?.throwIfAborted();
-  await privateFolder(files.dir);
-  await privateFolder(dirname(qmpSocket));
+  for (const folder of new Set([files.dir, dirname(qmpSocket)])) await privateFolder(folder);
   await writeFile(files.argv, `${JSON.stringify(argv, null, 2)}\n`, { mode: 0o600 }).catch(
     (cause: unknown) => {
       throw new MicroVmError("Io", `cannot write ${files.argv}: ${(cause as Error).message}`, { cause });
@@ -123,7 +122,7 @@ async function waitForMonitor(
         hint: "Raise readyTimeoutSeconds; the host may be overloaded.",
       });
     }
-    await sleep(5);
+    await sleep(10);
   }
 }
 

@@ -29,7 +29,7 @@ export async function warmKey(
   const files = generationFiles("saved", 1);
   const { argv } = planQemu({
     spec: { ...spec, rvfPath: "", bindAddress: "127.0.0.1", apiPort: 0, sshPort: undefined },
-    ...{ kernel, qemu, accelerator, tscKhz: await hostTscKhz(), files },
+    ...{ kernel, qemu, accelerator, tscKhz: hostTscKhz(), files },
     ...{ vmId: "saved", uuid: "", nonce: "", qmpSocket: "", controlSocket: "", guestSocket: "" },
   });
   const made = [

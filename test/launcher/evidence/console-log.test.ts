@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { ConsoleLog } from "../../../src/launcher/evidence/console-log.js";
-import { hasContent, tailLines } from "../../../src/launcher/evidence/console.js";
+import { hasOutput, tailLines } from "../../../src/launcher/evidence/console.js";
 import { formerConsole } from "../../../src/launcher/start/keeper.js";
 
 let dir: string;
@@ -104,7 +104,7 @@ test("a writer that moves its files on between any two steps of the reader: no l
 test("an error's last lines reach back into the former file", async () => {
   await writeFile(formerConsole(path), `${"x".repeat(9000)}\nKernel panic\n`);
   expect(await tailLines(path, 2)).toMatch(/^x+\nKernel panic$/);
-  expect(await hasContent(path)).toBe(true);
+  expect(hasOutput(path)).toBe(true);
   await writeFile(path, "Rebooting\n");
   expect(await tailLines(path, 2)).toBe("Kernel panic\nRebooting");
 });

@@ -1,7 +1,7 @@
 import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hasContent, printable, tailLines } from "../../../src/launcher/evidence/console.js";
+import { hasOutput, printable, tailLines } from "../../../src/launcher/evidence/console.js";
 
 let dir: string;
 beforeAll(async () => (dir = await mkdtemp(join(tmpdir(), "console-"))));
@@ -33,9 +33,9 @@ test("a console without line ends costs 8 KiB, not its whole size", async () => 
 
 test("no file: no lines, no content", async () => {
   expect(await tailLines(join(dir, "none"))).toBe("");
-  expect(await hasContent(join(dir, "none"))).toBe(false);
+  expect(hasOutput(join(dir, "none"))).toBe(false);
   await writeFile(join(dir, "empty"), "");
-  expect(await hasContent(join(dir, "empty"))).toBe(false);
+  expect(hasOutput(join(dir, "empty"))).toBe(false);
   await writeFile(join(dir, "byte"), "\0");
-  expect(await hasContent(join(dir, "byte"))).toBe(true);
+  expect(hasOutput(join(dir, "byte"))).toBe(true);
 });

@@ -1,12 +1,12 @@
 /** What of the host's memory is at hand, by the files of control groups as both their versions have them. */
 import { freemem, totalmem } from "node:os";
-import { memoryAtHand } from "../../../src/launcher/host/host-memory.js";
+import { freeMemory, totalMemory } from "../../../src/launcher/host/host-memory.js";
 
 const files = (texts: Record<string, string>) => (path: string) => texts[path] ?? "";
 
 test("without a control group it is the host's", () => {
-  expect(memoryAtHand(files({})).total).toBe(totalmem());
-  expect(memoryAtHand(files({ "/proc/self/cgroup": "0::/\n" })).total).toBe(totalmem());
+  expect(totalMemory(files({}))).toBe(totalmem());
+  expect(totalMemory(files({ "/proc/self/cgroup": "0::/\n" }))).toBe(totalmem());
 });
 
 test("of several nested groups the one that leaves least counts, and its page cache as free", () => {
@@ -18,7 +18,7 @@ test("of several nested groups the one that leaves least counts, and its page ca
     [`${group}/memory.current`]: "250000000\n",
     [`${group}/memory.stat`]: "anon 1\ninactive_file 100000000\nactive_file 7\n",
   });
-  expect(memoryAtHand(said)).toEqual({ total: 300_000_000, free: 150_000_000 });
+  expect([totalMemory(said), freeMemory(said)]).toEqual([300_000_000, 150_000_000]);
 });
 
 test("groups of the first version, in which what is not limited has a limit beyond all memory", () => {
@@ -30,7 +30,7 @@ test("groups of the first version, in which what is not limited has a limit beyo
     [`${group}/memory.stat`]: "inactive_file 5\ntotal_inactive_file 0\n",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
   });
-  expect(memoryAtHand(said)).toEqual({ total: 200_000_000, free: 0 });
+  expect([totalMemory(said), freeMemory(said)]).toEqual([200_000_000, 0]);
 });
 
 test("a group that is larger than the host changes nothing", () => {
@@ -39,6 +39,6 @@ test("a group that is larger than the host changes nothing", () => {
     "/sys/fs/cgroup/memory.max": "1000000000000000\n",
     "/sys/fs/cgroup/memory.current": "5\n",
   });
-  expect(memoryAtHand(said).total).toBe(totalmem());
-  expect(memoryAtHand(said).free).toBeLessThanOrEqual(freemem() * 1.5);
+  expect(totalMemory(said)).toBe(totalmem());
+  expect(freeMemory(said)).toBeLessThanOrEqual(freemem() * 1.5);
 });

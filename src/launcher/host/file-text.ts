@@ -1,0 +1,10 @@
+import { readFileSync } from "node:fs";
+
+/** What the kernel says in a small file of /proc or /sys, at once; "" where there is none, or it may not be read. */
+export function fileText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
