@@ -2,7 +2,7 @@
 import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { cancelledOr, checkedName, launchNew, prepared, type CreateOptions } from "./create.js";
-import { conditionOfRecord } from "./evidence/drift.js";
+import { driftOf } from "./evidence/drift.js";
 import { exposuresOf } from "./plan/exposure.js";
 import { isBootedFromThem } from "./plan/fingerprint.js";
 import { handOver, settle } from "./change/handover.js";
@@ -10,11 +10,11 @@ import { assertHostCanHold } from "./host/host-memory.js";
 import { withVmLock } from "./record/lock.js";
 import { movePorts } from "./ports/move-ports.js";
 import { assertPortFree, overlap } from "./ports/ports.js";
-import { readRecord, writeRecord, type StartedVm, type VmRecord } from "./record/record.js";
+import { readRecord, stageRecord, writeRecord, type StartedVm, type VmRecord } from "./record/record.js";
 import { relaunch, whyStopFirst } from "./change/relaunch.js";
 import { shutdownUnrecorded } from "./end/shutdown.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
-import { isUp, statusOfRecord, type VmStatus } from "./evidence/status.js";
+import { isUp, statusOfAnswering, statusOfRecord, type VmStatus } from "./evidence/status.js";
 import { takenAsReady } from "./start/unready.js";
 import { effectsBetween } from "./change/update-effects.js";
 
@@ -61,11 +61,11 @@ async function updateLocked(
   const up = old.phase === "ready" && isUp(status);
   const effects = effectsBetween(old.spec, spec);
   const asItWas = up && !effects.has("boot") && (await isBootedFromThem(old));
-  const drift = asItWas ? (await conditionOfRecord(old)).drift : undefined;
+  const drift = asItWas ? await driftOf(old, status) : undefined;
   if (asItWas && drift?.mend !== "anew") {
     // Also where nothing moves: an earlier change may have been cut short before it closed what it had to.
     if (old.generation?.guestApiPort && (effects.has("ports") || status.state === "running"))
-      return await statusOfRecord(await changedInPlace({ ...wanted, generation: old.generation }, options));
+      return statusOfAnswering(await changedInPlace({ ...wanted, generation: old.generation }, options));
     if (!effects.has("ports")) {
       await writeRecord(wanted);
       return await statusOfRecord(wanted);
@@ -99,15 +99,15 @@ const whyNotBeside = ({ state, status }: VmStatus): string | undefined =>
   state === "running" ? undefined : `its ports cannot be handed over, ${status}`;
 
 /** The VM is reached by other ports, and neither its guest nor a connection notices. */
-async function changedInPlace(wanted: StartedVm, { onProgress }: Progress): Promise<VmRecord> {
+async function changedInPlace(wanted: StartedVm, { onProgress }: Progress): Promise<StartedVm> {
   for (const warning of exposuresOf(wanted.spec)) onProgress?.(`warning: ${warning}`, "news");
   let record = wanted;
   await movePorts({
     record: wanted,
     onProgress,
-    async writeDown(generation) {
+    async stage(generation) {
       record = { ...wanted, generation };
-      await writeRecord(record);
+      return await stageRecord(record);
     },
   });
   return record;

@@ -2,7 +2,7 @@
  * The TCP ports that QEMU's user network forwards into the guest. QMP has no commands for them: they go through
  * the human monitor, whose errors are texts.
  */
-import { z } from "zod";
+import { isIPv4 } from "node:net";
 import { MicroVmError } from "../errors.js";
 import { humanMonitorCommand } from "./commands.js";
 import type { QmpConnection, WaitOptions } from "./connection.js";
@@ -22,23 +22,30 @@ interface OfNetdev {
   netdev: string;
 }
 
-const port = z.int().max(65535);
+type Rule = HostForward & OfNetdev;
 
-// What goes into a line of the human monitor is held to forms that leave no room for another option.
-const place = z.object({
+const isAddress = (value: unknown): boolean => typeof value === "string" && isIPv4(value);
+const isPort = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) > 0 && Number(value) < 65536;
+
+/**
+ * What goes into a line of the human monitor is held to forms that leave no room for another option. By hand: a schema is compiled at its first use,
+ * which takes longer than the change of a port.
+ */
+const forms: Record<keyof Rule, (value: unknown) => boolean> = {
   // As QEMU itself wants an id.
-  netdev: z.string().regex(/^[A-Za-z][A-Za-z0-9._-]*$/),
-  hostAddress: z.ipv4(),
-  hostPort: port.min(1),
-});
+  netdev: (value) => typeof value === "string" && /^[A-Za-z][A-Za-z0-9._-]*$/.test(value),
+  hostAddress: isAddress,
+  hostPort: isPort,
+  guestAddress: isAddress,
+  guestPort: isPort,
+};
 
-const rule = place.extend({ hostPort: port.min(0), guestAddress: z.ipv4(), guestPort: port.min(1) });
-
-function checked<T>(schema: z.ZodType<T>, value: T): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
+function assertForms(values: Partial<Rule>): void {
+  const wrong = Object.entries(values).filter(([key, value]) => !forms[key as keyof Rule](value));
+  if (wrong.length === 0) return;
   throw new MicroVmError("InvalidArgument", "this is no forward of a host port", {
-    evidence: z.prettifyError(result.error),
+    evidence: wrong.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", "),
   });
 }
 
@@ -59,7 +66,8 @@ export async function addHostForward(
   forward: HostForward & OfNetdev,
   options?: WaitOptions,
 ): Promise<void> {
-  const { netdev, hostAddress, hostPort, guestAddress, guestPort } = checked(rule, forward);
+  const { netdev, hostAddress, hostPort, guestAddress, guestPort } = forward;
+  assertForms({ netdev, hostAddress, ...(hostPort !== 0 && { hostPort }), guestAddress, guestPort });
   const line = `hostfwd_add ${netdev} tcp:${hostAddress}:${hostPort}-${guestAddress}:${guestPort}`;
   const text = await humanMonitorCommand(conn, line, options);
   // QEMU gives one text for every reason that listen(2) can have.
@@ -81,7 +89,8 @@ export async function removeHostForward(
   forward: Pick<HostForward, "hostAddress" | "hostPort"> & OfNetdev,
   options?: WaitOptions,
 ): Promise<void> {
-  const { netdev, hostAddress, hostPort } = checked(place, forward);
+  const { netdev, hostAddress, hostPort } = forward;
+  assertForms({ netdev, hostAddress, hostPort });
   const line = `hostfwd_remove ${netdev} tcp:${hostAddress}:${hostPort}`;
   const text = await humanMonitorCommand(conn, line, options);
   if (!text.trimEnd().endsWith(" removed")) throw refused(line, text);

@@ -9,7 +9,15 @@ import { drain } from "./drain.js";
 import { readEnding } from "../evidence/ending.js";
 import { movePorts } from "../ports/move-ports.js";
 import type { Preparation } from "../plan/prepare.js";
-import { readRecord, removeStale, writeRecord, type StartedVm, type VmRecord } from "../record/record.js";
+import {
+  readRecord,
+  removeStale,
+  stageRecord,
+  writeRecord,
+  type StagedRecord,
+  type StartedVm,
+  type VmRecord,
+} from "../record/record.js";
 import { describeShutdown, shutdownProcess } from "../end/shutdown.js";
 import { generationFiles } from "../record/vm-folder.js";
 
@@ -34,10 +42,16 @@ export async function handOver(
     await movePorts({
       record: { ...wanted, generation: { ...next, boundApiPort, boundSshPort } },
       beside: former,
-      async writeDown(generation) {
+      async stage(generation) {
         const record: VmRecord = { ...wanted, phase: "ready", generation, former };
-        await writeRecord(record);
-        moved = record;
+        const staged = await stageRecord(record);
+        return {
+          ...staged,
+          putInPlace() {
+            staged.putInPlace();
+            moved = record;
+          },
+        };
       },
       ...options,
     });
@@ -45,7 +59,7 @@ export async function handOver(
     if (moved === undefined) {
       await endNext((await readRecord(serving.vmId)) ?? serving).catch(() => {});
       // A port that the new one held until its end is open again only now.
-      const serves = await movePorts({ record: serving, writeDown: async () => {} }).then(
+      const serves = await movePorts({ record: serving, stage: asItIs }).then(
         () => true,
         () => false,
       );
@@ -73,11 +87,16 @@ export async function settle(record: VmRecord, options: Progress): Promise<VmRec
   if (beside === undefined) return record;
   options.onProgress?.("an update of this VM was interrupted; what it left is seen to first", "news");
   // The ports may be on either side. Where a monitor does not answer, those of the other one close with its end.
-  const writeDown = async () => {};
   if (generation)
-    await movePorts({ record: { ...record, generation }, beside, writeDown, ...options }).catch(() => {});
+    await movePorts({ record: { ...record, generation }, beside, stage: asItIs, ...options }).catch(() => {});
   return next ? await endNext(record) : await endFormer(record, options);
 }
+
+/** The record tells it already. */
+const asItIs = (): Promise<StagedRecord> => {
+  const nothing = () => {};
+  return Promise.resolve({ putInPlace: nothing, [Symbol.dispose]: nothing });
+};
 
 /** Ends what booted beside the VM and did not take its place. */
 async function endNext({ next, ...record }: VmRecord): Promise<VmRecord> {

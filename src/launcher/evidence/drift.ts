@@ -35,15 +35,13 @@ export interface Condition {
  */
 export async function conditionOf(vmId: string): Promise<Condition | undefined> {
   const record = await readRecord(vmId);
-  return record && (await conditionOfRecord(record));
-}
-
-export async function conditionOfRecord(record: VmRecord): Promise<Condition> {
+  if (record === undefined) return undefined;
   const status = await statusOfRecord(record);
   return { status, drift: await driftOf(record, status) };
 }
 
-async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | undefined> {
+/** What the status tells, and what else can be seen where that is in order. */
+export async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift | undefined> {
   const { vmId, phase, generation } = record;
   const anew = async (what: string): Promise<Drift> => ({
     what,

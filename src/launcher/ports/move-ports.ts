@@ -2,19 +2,19 @@
 import type { Progress } from "../progress.js";
 import { changePorts } from "./forwards.js";
 import { connectMonitor } from "../evidence/monitor.js";
-import { processOf, type Generation, type StartedVm } from "../record/record.js";
+import { processOf, type Generation, type StagedRecord, type StartedVm } from "../record/record.js";
 
 export interface PortMove extends Pick<Progress, "onProgress"> {
   /** Says by what its generation is to be reached; where its spec leaves the choice (0), by the ports that this had. */
   record: StartedVm;
   /** One that runs beside it and has the ports now, or may have some. They are closed. */
   beside?: Generation | undefined;
-  /** Has it on disk before the ports that are not wanted any more are closed. */
-  writeDown: (generation: Generation) => Promise<void>;
+  /** Has on disk what is to be the VM's record before the ports that are not wanted any more are closed. */
+  stage: (generation: Generation) => Promise<StagedRecord>;
 }
 
 /** Neither guest nor connection notices. Throws as `changePorts`, or when a monitor cannot be reached; all is then as it was. */
-export async function movePorts({ record, beside, writeDown, onProgress }: PortMove): Promise<void> {
+export async function movePorts({ record, beside, stage, onProgress }: PortMove): Promise<void> {
   const { vmId, spec, generation } = record;
   const { guestApiPort = 0, boundApiPort = 0, boundSshPort = 0 } = generation;
   const reach = {
@@ -23,6 +23,12 @@ export async function movePorts({ record, beside, writeDown, onProgress }: PortM
     sshPort: spec.sshPort === undefined ? undefined : spec.sshPort || boundSshPort,
     guestApiPort,
   };
+  // Before a port is touched, unless QEMU is to choose one: then nobody waits for the disk with a port half-way.
+  const { apiPort, sshPort } = reach;
+  using staged =
+    apiPort === 0 || sshPort === 0
+      ? undefined
+      : await stage({ ...generation, boundApiPort: apiPort, boundSshPort: sshPort });
   await using monitor = await connectMonitor(generation, {});
   // One that is gone has no ports.
   const runs = beside !== undefined && (await processOf(vmId, beside)) !== undefined;
@@ -31,7 +37,10 @@ export async function movePorts({ record, beside, writeDown, onProgress }: PortM
   const change = await changePorts(
     monitor,
     reach,
-    async (bound) => await writeDown({ ...generation, ...bound }),
+    async (bound) => {
+      using chosen = staged ?? (await stage({ ...generation, ...bound }));
+      chosen.putInPlace();
+    },
     other,
   );
   if (change === undefined) return;

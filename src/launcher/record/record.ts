@@ -1,6 +1,6 @@
 /** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
 import { randomInt } from "node:crypto";
-import { closeSync, fsync, openSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -112,13 +112,32 @@ const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
 /** What a record is called until it is whole. */
 export const isHalfWritten = (name: string): boolean => /^record\.json\.\d+$/.test(name);
 
+/** A record that is on disk beside the present one, and goes with its scope unless it was put in that one's place. */
+export interface StagedRecord extends Disposable {
+  /** Throws Io. Takes no time, where a durable write may take tens of milliseconds on a busy disk. */
+  putInPlace: () => void;
+}
+
+/** Writes the record durably (temporary file, fsync, rename). */
+export async function writeRecord(record: VmRecord): Promise<void> {
+  using staged = await stageRecord(record);
+  staged.putInPlace();
+}
+
 /**
- * Writes the record durably (temporary file, fsync, rename). Four times in each launch: the library that does so elsewhere sets handlers for all
+ * All of writeRecord but the rename. Four times in each launch: the library that does so elsewhere sets handlers for all
  * signals each time and changes threads for each step, where only the disk is worth waiting for in another.
  */
-export async function writeRecord(record: VmRecord): Promise<void> {
+export async function stageRecord(record: VmRecord): Promise<StagedRecord> {
   const { vmId } = record;
   const temporary = `${recordPath(vmId)}.${randomInt(2 ** 47)}`;
+  const remove = (): void => {
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // Who cannot write cannot remove either; prune does later.
+    }
+  };
   makeVmDir(vmId);
   try {
     const file = openSync(temporary, "wx", 0o600);
@@ -128,11 +147,20 @@ export async function writeRecord(record: VmRecord): Promise<void> {
     } finally {
       closeSync(file);
     }
-    renameSync(temporary, recordPath(vmId));
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
+    remove();
     throw cannotWrite(vmId, cause);
   }
+  return {
+    putInPlace() {
+      try {
+        renameSync(temporary, recordPath(vmId));
+      } catch (cause) {
+        throw cannotWrite(vmId, cause);
+      }
+    },
+    [Symbol.dispose]: remove,
+  };
 }
 
 /** Why a record is of no use to anybody: the cause of readRecord's error, but where it could not be read or is a newer version's. */
