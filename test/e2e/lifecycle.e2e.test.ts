@@ -140,19 +140,54 @@ describe("bad input", () => {
       server.close();
     }
   });
+});
 
-  test("a guest that panics is told with its console and kept in the state, and a correct up mends it", async () => {
+describe("what does not come up", () => {
+  const options = async (customTimeouts: object) =>
+    await project.pulumi(["config", "set", "options", JSON.stringify({ customTimeouts })]);
+  const good = () => ({ rvfPath, apiPort: 0 });
+  let bad: Record<string, unknown>;
+
+  beforeAll(async () => {
     const initramfsPath = join(state.dir, "not-an-initramfs");
     await writeFile(initramfsPath, "nothing that a kernel could run\n");
-    const panicked = await up({ rvfPath, apiPort: 0, initramfsPath });
+    bad = { ...good(), initramfsPath };
+    await options({ delete: "1ms" });
+  });
+
+  test("a guest that panics is told with its console and kept in the state, and a correct up mends it", async () => {
+    const panicked = await up(bad);
     expect(panicked.exitCode).not.toBe(0);
     expect(text(panicked)).toMatch(/QemuExited: the guest's kernel panicked/);
     expect(text(panicked)).toContain("Kernel panic - not syncing");
     const { vmId, status } = await output();
     expect(status).toMatch(/^its launch failed: QemuExited: /);
 
-    expectDone(await up({ rvfPath, apiPort: 0 }));
+    expectDone(await up(good()));
     expect(await output()).toMatchObject({ vmId, status: "running" });
-    expectDone(await pulumi("destroy", "--yes", "--skip-preview"));
+  });
+
+  test("in the place of one that was stopped for it: that one is booted again, and the state has it", async () => {
+    const { vmId, url } = await output();
+    const failed = await up({ ...bad, updateStrategy: "stopFirst" });
+    expect(failed.exitCode).not.toBe(0);
+    expect(text(failed)).toContain('while the new one boots: updateStrategy is "stopFirst"');
+    expect(text(failed)).toMatch(/QemuExited: the guest's kernel panicked/);
+    expect(text(failed)).toContain("The VM was booted again as it was before this update.");
+    expect(await output()).toMatchObject({ vmId, url, status: "running" });
+    expect(await query(String(url), sampleQuery(1), 1)).toHaveLength(1);
+  });
+
+  test("an update beyond customTimeouts is called off, and a delete beyond it kills", async () => {
+    const before = await output();
+    await options({ update: "1ms", delete: "1ms" });
+    const late = await up({ ...good(), memoryMb: 160 });
+    expect(late.exitCode).not.toBe(0);
+    expect(text(late)).toContain("Timeout: the update took longer than customTimeouts allows, 1ms");
+    expect(await output()).toMatchObject({ pid: before["pid"], memoryMb: 128, status: "running" });
+    const destroyed = await pulumi("destroy", "--yes", "--skip-preview");
+    expectDone(destroyed);
+    expect(text(destroyed)).toContain("customTimeouts.delete allows 1ms");
+    expect(await leftovers()).toEqual([]);
   });
 });
