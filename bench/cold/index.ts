@@ -22,6 +22,7 @@ const ROUNDS = 9;
 const phases = {
   "QEMU's own start": (qemu: Bare) => qemu.until("stderr", "(running)"),
   "to the kernel's first byte": (qemu: Bare) => qemu.until("console", ""),
+  "to /init's first line": (qemu: Bare) => qemu.until("console", "microvm: started"),
   "to the ready line": (qemu: Bare) => qemu.until("ready", READY),
   "to the first answer": (qemu: Bare, question: Question) => qemu.untilAnswer(question),
 };

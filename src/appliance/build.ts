@@ -14,7 +14,7 @@ import { findMicroKernel } from "./micro-kernel.js";
 import { findPackagedKernel } from "./packaged-kernel.js";
 
 /** Part of the cache's key: raise it when this file or its neighbours put the image together differently. */
-const BUILDER_VERSION = 2;
+const BUILDER_VERSION = 3;
 
 export interface BuildApplianceOptions {
   /** @default the product's cache folder */
@@ -109,6 +109,8 @@ function initramfs(init: Buffer, modules: readonly KernelModule[]): Buffer {
   const order = MODULE_ORDER.slice(1);
   return cpio([
     ...["dev", "proc", "sys", "lib", "lib/modules"].map(directory),
+    // The kernel opens it for PID 1. One that has an initramfs built in finds it nowhere else.
+    { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
     // Rust's start-up code opens it, and aborts without it, when the kernel found no console for PID 1.
     { kind: "character-device", path: "dev/null", mode: 0o666, major: 1, minor: 3 },
     { kind: "file", path: "init", mode: 0o755, data: init },

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildAppliance } from "../../src/appliance/index.js";
 import { launch } from "../../src/launcher/index.js";
+import { printable } from "../../src/launcher/evidence/console.js";
 import { cacheDir } from "../../src/paths.js";
 import { connectQmp } from "../../src/qmp/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
@@ -23,6 +24,19 @@ test("the micro kernel runs as many CPUs as it is given, and is told its clocks'
   expect(console).toContain("smp: Brought up 1 node, 2 CPUs");
   expect(console).toContain("lapic timer already calibrated");
   expect(await vm.shutdown()).toMatchObject({ rung: "powerdown" });
+});
+
+test("what its /init says is on the console, from the first line to the last", async () => {
+  await using vm = await launch({ rvfPath: await sampleRvf(), apiPort: 0, enableKvm: false });
+  await vm.shutdown();
+  const console = printable(await readFile((await vm.status()).consoleLog, "utf8"));
+  const [first, ...others] = console.split("\n").filter((line) => line.startsWith("microvm: "));
+  expect(first).toBe("microvm: started");
+  // A guest that answers already may hear its button before it says that it serves.
+  expect(others.sort()).toEqual([
+    "microvm: power button pressed",
+    "microvm: serving 3000 vectors of 32 dimensions on 0.0.0.0:8080",
+  ]);
 });
 
 test("Debian's packaged kernel serves the same store and hears its power button", async () => {

@@ -11,6 +11,8 @@ const DISK: &str = "/dev/vda";
 /// Brings the guest up and serves until the VM ends. Never returns, because the end of PID 1 is a kernel panic.
 pub fn run() -> ! {
     log::never_wait();
+    // Tells a kernel that did not come up from an init that did not.
+    log::line("started");
     match serve() {
         Ok(()) => power::off(),
         Err(reason) => power::fatal(&reason),

@@ -55,6 +55,7 @@ pub fn fatal(reason: &str) -> ! {
 /// aarch64 the machine's firmware, PSCI, is always there to do it.
 pub fn off() -> ! {
     sync();
+    log::let_out();
     let can = cfg!(target_arch = "aarch64") || Path::new("/sys/firmware/acpi/tables").exists();
     let _ = reboot(if can { RebootMode::RB_POWER_OFF } else { RebootMode::RB_AUTOBOOT });
     loop {

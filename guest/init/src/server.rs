@@ -47,11 +47,13 @@ async fn serve(path: PathBuf, address: SocketAddr, nonce: Option<&str>) -> Resul
         TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
     let (connections, mut accepting) = Connections::serve(listener, http::router(store));
-    if let Some(nonce) = nonce {
+    if nonce.is_some() {
         ask_itself(address.port()).await.map_err(|error| format!("the server does not answer: {error}"))?;
-        tell(&format!("{READY_LINE} {nonce}"));
     }
     log::line(&format!("serving {about} on {address}"));
+    if let Some(nonce) = nonce {
+        tell(&format!("{READY_LINE} {nonce}"));
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         ended = &mut accepting => return Err(format!("the HTTP server ended: {ended:?}")),
