@@ -2,33 +2,46 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { Benchmark, Measured, Series } from "../benchmark.js";
 import { installedVersion, ownVersion } from "../machine.js";
 import { sample, type Sample } from "../sample.js";
+import { inRounds, seriesOf, type Outcome } from "../rounds.js";
 import { ratio } from "../statistics.js";
 import { fromRepository } from "../../tools/setup/repository.js";
 import { makeImage } from "./image.js";
-import { ensureStores, type Stores } from "./stores.js";
+import { ensureStores, sizes, type Size } from "./stores.js";
 
 const ROUNDS = 9;
 const PEER = "@ruvector/rvf-node";
 
-/** Everything that is measured in one round. */
-type Round = Record<"peer" | "cold" | "cached" | "coldTenth" | "coldTenthSha3", Sample>;
+/** The size at which the rest is measured too: the kernel in the cache, memory, and times from process start. */
+const LARGE = 1_000_000;
+
+const SHA3 = "100,000 vectors, ours, cache empty, image hash SHA3-256";
+const nameOf = (size: Size, whose: string): string => `${size.toLocaleString("en")} vectors, ${whose}`;
+const PEERS = "peer: open, extractKernel, close";
+const OURS = "ours, cache empty";
+const CACHED = "ours, kernel cached";
+
+/** What is taken from a store in one round; `cached` is the call after the first. */
+interface Ours {
+  empty: Sample;
+  cached: Sample;
+}
 
 export const rvf: Benchmark = {
-  title: "Kernel out of an RVF of 1,000,000 x 128 vectors (a tenth: 100,000 x 128)",
+  title: `Kernel out of an RVF of ${sizes.map((size) => size.toLocaleString("en")).join("; ")} vectors of dimension 128`,
   parts: ["package"],
   charts: [
     {
-      kind: "bars",
-      name: "large",
-      title: "Kernel out of an RVF of 1,000,000 x 128 vectors, ms",
-      bars: [
-        { label: "@ruvector/rvf-node", series: ["peer: open, extractKernel, close"] },
-        { label: "ours, cache empty", series: ["ours, cache empty"] },
-        { label: "ours, kernel cached", series: ["ours, kernel cached"] },
+      kind: "curves",
+      name: "sizes",
+      title: "Kernel out of an RVF, ms",
+      x: "vectors of dimension 128",
+      lines: [
+        { label: PEER, points: sizes.map((x) => ({ x, series: nameOf(x, PEERS) })) },
+        { label: OURS, points: sizes.map((x) => ({ x, series: nameOf(x, OURS) })) },
+        { label: CACHED, points: sizes.map((x) => ({ x, series: nameOf(x, CACHED) })) },
       ],
     },
   ],
@@ -36,88 +49,90 @@ export const rvf: Benchmark = {
     const image = makeImage();
     const peerVersion = await installedVersion(PEER);
     const stores = await ensureStores(image, peerVersion, say);
-    for (const path of Object.values(stores)) await readWhole(path);
-    const rounds: Round[] = [];
-    // The first round is for the page cache, and is not kept.
-    for (let round = 0; round <= ROUNDS; round++) {
-      const measured = await measureRound(stores, image.length, round % 2 === 1);
-      refuseWrong(measured, createHash("sha256").update(image).digest("hex"));
-      if (round > 0) rounds.push(measured);
-      say(`round ${round} of ${ROUNDS}${round === 0 ? " (discarded)" : ""}`);
-    }
-    return { ...evaluate(rounds), versions: { "pulumi-microvm": await ownVersion(), [PEER]: peerVersion } };
+    for (const path of [...Object.values(stores.plain), stores.sha3]) await readWhole(path);
+    const sha256 = createHash("sha256").update(image).digest("hex");
+    const peers = sizes.map((size) => [
+      `peer, ${size}`,
+      () => samplePeer(stores.plain[size], image.length, sha256),
+    ]);
+    const ours = sizes.map((size) => [`ours, ${size}`, () => sampleOurs(stores.plain[size], sha256)]);
+    const outcomes = await inRounds<Sample | Ours, string>(
+      ROUNDS,
+      Object.fromEntries([...peers, ...ours, ["sha3", () => sampleOurs(stores.sha3, sha256)]]) as Record<
+        string,
+        () => Promise<Sample | Ours>
+      >,
+      say,
+    );
+    return {
+      ...evaluate(outcomes as Outcomes),
+      versions: { "pulumi-microvm": await ownVersion(), [PEER]: peerVersion },
+    };
   },
 };
 
-/** Peer and ours one after the other, by turns in front: what the machine does meanwhile meets both. */
-async function measureRound(stores: Stores, imageBytes: number, peerFirst: boolean): Promise<Round> {
+type Outcomes = Record<`peer, ${Size}`, Outcome<Sample>> & Record<`ours, ${Size}` | "sha3", Outcome<Ours>>;
+
+const samplePeer = async (store: string, imageBytes: number, sha256: string): Promise<Sample> =>
+  refuseWrong(await sample("bench/rvf/peer.mjs", [store, String(imageBytes)]), sha256);
+
+async function sampleOurs(store: string, sha256: string): Promise<Ours> {
   // On the disk where the repository is, because writing and syncing the image is a part of our time.
   const folder = fromRepository(".cache/bench/run");
   // An interrupted run has left its own.
   await rm(folder, { recursive: true, force: true });
-  const peer = () => sample("bench/rvf/peer.mjs", [stores.large, String(imageBytes)]);
-  const ours = (store: keyof Stores) => sample("bench/rvf/ours.mjs", [stores[store], join(folder, store)]);
+  const take = async () => refuseWrong(await sample("bench/rvf/ours.mjs", [store, folder]), sha256);
   try {
-    const before = peerFirst && (await peer());
-    const cold = await ours("large");
-    const cached = await ours("large");
-    const after = before || (await peer());
-    const coldTenth = await ours("tenth");
-    return { peer: after, cold, cached, coldTenth, coldTenthSha3: await ours("tenthSha3") };
+    return { empty: await take(), cached: await take() };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function refuseWrong(round: Round, sha256: string): void {
-  for (const [name, { evidence }] of Object.entries(round))
-    if (evidence !== sha256) throw new Error(`"${name}" gave another image than was embedded.`);
+function refuseWrong(taken: Sample, sha256: string): Sample {
+  if (taken.evidence === sha256) return taken;
+  throw new Error("Another image was given than had been embedded.");
 }
 
-function evaluate(rounds: Round[]): Omit<Measured, "versions"> {
-  const series = (name: string, unit: Series["unit"], pick: (round: Round) => number): Series => ({
-    name,
-    unit,
-    samples: rounds.map(pick),
-  });
-  const peer = series("peer: open, extractKernel, close", "ms", (round) => round.peer.millis);
-  const cold = series("ours, cache empty", "ms", (round) => round.cold.millis);
-  const cached = series("ours, kernel cached", "ms", (round) => round.cached.millis);
-  const tenth = series("ours, cache empty, a tenth", "ms", (round) => round.coldTenth.millis);
-  const sha3 = series(
-    "ours, cache empty, a tenth, image hash SHA3-256",
-    "ms",
-    (round) => round.coldTenthSha3.millis,
-  );
+function evaluate(outcomes: Outcomes): Omit<Measured, "versions"> {
+  const millis = <S>(outcome: Outcome<S>, name: string, pick: (taken: S) => number): Series =>
+    seriesOf(outcome, { name, unit: "ms" }, pick);
+  const growth = <S>(outcome: Outcome<S>, name: string, pick: (taken: S) => number): Series =>
+    seriesOf(outcome, { name, unit: "MiB" }, pick);
+  const peer = (size: Size): Series =>
+    millis(outcomes[`peer, ${size}`], nameOf(size, PEERS), ({ millis }) => millis);
+  const empty = (size: Size): Series =>
+    millis(outcomes[`ours, ${size}`], nameOf(size, OURS), ({ empty }) => empty.millis);
+  const cached = (size: Size): Series =>
+    millis(outcomes[`ours, ${size}`], nameOf(size, CACHED), ({ cached }) => cached.millis);
+  const [theirs, ours] = [outcomes[`peer, ${LARGE}`], outcomes[`ours, ${LARGE}`]];
+  const little = { target: { atMost: 16 } };
   return {
     method: [
-      `${ROUNDS} rounds, each sample in a process of its own; files in the page cache; the peer keeps the image in`,
-      "memory, ours writes it to disk and syncs it. Imports are not in the times but in those from process start.",
+      `${ROUNDS} rounds, by turns in front, each sample in a process of its own; files in the page cache; the peer keeps the image in`,
+      "memory, ours writes it to disk and syncs it. Imports are not in the times but in those from process start. Memory and process",
+      "start: at 1,000,000 vectors.",
     ],
     series: [
-      peer,
-      cold,
-      cached,
-      tenth,
-      sha3,
-      series("peer, from process start", "ms", (round) => round.peer.processMillis),
-      series("ours, cache empty, from process start", "ms", (round) => round.cold.processMillis),
-      series("ours, kernel cached, from process start", "ms", (round) => round.cached.processMillis),
-      series("peer, peak memory growth", "MiB", (round) => round.peer.growthMiB),
+      ...sizes.map(peer),
+      ...sizes.map(empty),
+      ...sizes.map(cached),
+      millis(outcomes.sha3, SHA3, ({ empty }) => empty.millis),
+      millis(theirs, "peer, from process start", ({ processMillis }) => processMillis),
+      millis(ours, "ours, cache empty, from process start", ({ empty }) => empty.processMillis),
+      millis(ours, "ours, kernel cached, from process start", ({ cached }) => cached.processMillis),
+      growth(theirs, "peer, peak memory growth", ({ growthMiB }) => growthMiB),
+      { ...growth(ours, "ours, cache empty, peak memory growth", ({ empty }) => empty.growthMiB), ...little },
       {
-        ...series("ours, cache empty, peak memory growth", "MiB", (round) => round.cold.growthMiB),
-        target: { atMost: 16 },
-      },
-      {
-        ...series("ours, kernel cached, peak memory growth", "MiB", (round) => round.cached.growthMiB),
-        target: { atMost: 16 },
+        ...growth(ours, "ours, kernel cached, peak memory growth", ({ cached }) => cached.growthMiB),
+        ...little,
       },
     ],
     ratios: [
-      ratio("peer / ours, cache empty", peer, cold, { atLeast: 15 }),
-      ratio("peer / ours, kernel cached", peer, cached, { atLeast: 200 }),
+      ratio("peer / ours, cache empty, 1,000,000", peer(LARGE), empty(LARGE), { atLeast: 15 }),
+      ratio("peer / ours, kernel cached, 1,000,000", peer(LARGE), cached(LARGE), { atLeast: 200 }),
       // "The same" within what two equal measurements differ by here.
-      ratio("ours: large file / a tenth", cold, tenth, { atMost: 1.2 }),
+      ratio("ours, cache empty: 1,000,000 / 100,000", empty(LARGE), empty(100_000), { atMost: 1.2 }),
     ],
   };
 }

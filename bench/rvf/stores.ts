@@ -9,16 +9,23 @@ import { exists, makeOnce } from "../../tools/setup/cache.js";
 import { fromRepository } from "../../tools/setup/repository.js";
 
 const DIMENSION = 128;
-/** Both stores grow by batches of this size: the large one has ten times the segments too. */
+/** Every store grows by batches of at most this size: a larger one has more segments too. */
 const BATCH = 100_000;
 /** Changes when anything here changes what is in the files. */
-const REVISION = 2;
+const REVISION = 3;
 
-/**
- * The paths of the stores: `large` has 1,000,000 vectors, `tenth` 100,000; `tenthSha3` differs from that by its kernel
- * header's image hash, which is SHA3-256 instead of the writer's own fold.
- */
-export type Stores = Record<"large" | "tenth" | "tenthSha3", string>;
+/** How many vectors the stores have. */
+export const sizes = [10_000, 100_000, 300_000, 1_000_000] as const;
+export type Size = (typeof sizes)[number];
+
+/** The one of which there is another with SHA3-256 as the image hash in its kernel's header, instead of the writer's own fold. */
+const SHA3_OF: Size = 100_000;
+
+export interface Stores {
+  /** The paths by size. */
+  plain: Record<Size, string>;
+  sha3: string;
+}
 
 /** Throws what the file system or the writer throws. */
 export async function ensureStores(
@@ -28,37 +35,36 @@ export async function ensureStores(
 ): Promise<Stores> {
   const folder = fromRepository(`.cache/bench/rvf-${writerVersion}-${REVISION}`);
   const inFolder = (root: string): Stores => ({
-    large: join(root, "1000000.rvf"),
-    tenth: join(root, "100000.rvf"),
-    tenthSha3: join(root, "100000-sha3.rvf"),
+    plain: Object.fromEntries(sizes.map((size) => [size, join(root, `${size}.rvf`)])) as Stores["plain"],
+    sha3: join(root, `${SHA3_OF}-sha3.rvf`),
   });
   if (!(await exists(folder))) {
-    say("Making the RVF files, once; they take 660 MB in .cache/bench ...");
+    say("Making the RVF files, once; they take 820 MB in .cache/bench ...");
     await makeOnce(folder, async (partial) => {
-      const { large, tenth, tenthSha3 } = inFolder(partial);
-      makeStore(large, 1_000_000, image);
-      makeStore(tenth, 100_000, image);
-      await copyFile(tenth, tenthSha3);
-      await setSha3(tenthSha3, image);
+      const { plain, sha3 } = inFolder(partial);
+      for (const size of sizes) makeStore(plain[size], size, image);
+      await copyFile(plain[SHA3_OF], sha3);
+      await setSha3(sha3, image);
     });
   }
   const stores = inFolder(folder);
-  await settle(Object.values(stores));
+  await settle([...Object.values(stores.plain), stores.sha3]);
   return stores;
 }
 
 function makeStore(path: string, count: number, image: Buffer): void {
   const store = RvfDatabase.create(path, { dimension: DIMENSION });
-  const vectors = new Float32Array(BATCH * DIMENSION);
+  const batch = Math.min(BATCH, count);
+  const vectors = new Float32Array(batch * DIMENSION);
   let state = 1;
-  for (let first = 0; first < count; first += BATCH) {
+  for (let first = 0; first < count; first += batch) {
     for (let at = 0; at < vectors.length; at++) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       vectors[at] = state / 2 ** 32;
     }
     store.ingestBatch(
       vectors,
-      Array.from({ length: BATCH }, (_, index) => first + index),
+      Array.from({ length: batch }, (_, index) => first + index),
     );
   }
   store.embedKernel(0, 1, 0, image, 8080, "console=ttyS0 panic=-1");
