@@ -1,14 +1,24 @@
 /** `npm run appliance -- --out FILE`: one bootable image, kernel and init together; and the command to use it with. */
 import { statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { mkdtemp, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { copyImage, kernelKinds, type Appliance, type KernelKind } from "../src/appliance/index.js";
+import {
+  buildAppliance,
+  copyImage,
+  kernelKinds,
+  type KernelKind,
+  type MadeAppliance,
+} from "../src/appliance/index.js";
+import { cacheDir } from "../src/paths.js";
 import { describeAppliance, makeAppliance } from "./setup/appliance.js";
 import type { Report } from "./setup/command.js";
+import { SetupError } from "./setup/error.js";
 import { ensurePackage } from "./setup/package.js";
+import { ensureRust } from "./setup/rust.js";
 import { main, runSteps } from "./steps.js";
 
-const { out, kernel } = new Command("npm run appliance --")
+const { out, kernel, verify } = new Command("npm run appliance --")
   .description("Builds the bootable image, kernel and init together, and writes it to a file.")
   .requiredOption("--out <file>", "where to write the image", writableFile)
   .addOption(
@@ -17,9 +27,10 @@ const { out, kernel } = new Command("npm run appliance --")
       "the kernel built here, or Debian's packaged one (default: micro where it can be built)",
     ).choices(kernelKinds),
   )
+  .option("--verify", "build it once more from nothing, and compare the bytes")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .parse()
-  .opts<{ out: string; kernel?: KernelKind }>();
+  .opts<{ out: string; kernel?: KernelKind; verify?: true }>();
 
 /** Known to be wrong before the build of some minutes. */
 function writableFile(value: string): string {
@@ -32,8 +43,22 @@ function writableFile(value: string): string {
   return file;
 }
 
+/** Throws where two builds of the same sources differ. */
+async function buildAgain(first: MadeAppliance, report: Report): Promise<string> {
+  const folder = await mkdtemp(join(cacheDir(), "again-"));
+  try {
+    const cargo = await ensureRust(report);
+    const which = first.instead === undefined ? kernel : "debian";
+    const again = await buildAppliance({ cacheDir: folder, kernel: which, cargo, onProgress: report });
+    if (again.sha256 !== first.sha256) throw new SetupError(`it has other bytes, SHA-256 ${again.sha256}`);
+    return "the same bytes";
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 await main(async () => {
-  let image: Appliance | undefined;
+  let image: MadeAppliance | undefined;
   const run = async (report: Report) => {
     const made = await makeAppliance(report, kernel);
     image = made;
@@ -46,5 +71,6 @@ await main(async () => {
     { title: "The package", run: compile },
   ];
   await runSteps(steps, { concurrent: 2 });
+  if (verify) await runSteps([{ title: "A second build", run: (report) => buildAgain(image!, report) }]);
   console.log(`${out}\n${image!.bytes} bytes\nsha256 ${image!.sha256}`);
 });
