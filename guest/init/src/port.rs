@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, read_dir, read_to_string};
 use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::libc::O_NONBLOCK;
@@ -17,16 +18,29 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Writes one line. Without the port, or when the host never takes the line, this is an error and never a hang.
 pub fn write_line(text: &str) -> Result<()> {
     let line = format!("{}\n", text.replace('\n', " ").trim_end());
-    wait::retry(LIMIT, || open(READY_PORT, OpenOptions::new().write(true))?.write_all(line.as_bytes()))
+    wait::retry(LIMIT, || open_at(ready()?, OpenOptions::new().write(true))?.write_all(line.as_bytes()))
+}
+
+/// Looked for once: a guest that goes on from a saved state has its next line to write as soon as it can.
+fn ready() -> Result<&'static Path> {
+    static READY: OnceLock<PathBuf> = OnceLock::new();
+    match READY.get() {
+        Some(path) => Ok(path),
+        None => find(READY_PORT).map(|path| READY.get_or_init(|| path).as_path()),
+    }
 }
 
 /// Opens the port of that name so that no read or write ever waits.
 pub fn open(name: &str, options: &mut OpenOptions) -> Result<File> {
-    options.custom_flags(O_NONBLOCK).open(find(name, Path::new("/sys/class/virtio-ports"))?)
+    open_at(&find(name)?, options)
 }
 
-fn find(wanted: &str, class: &Path) -> Result<PathBuf> {
-    for entry in read_dir(class)? {
+fn open_at(path: &Path, options: &mut OpenOptions) -> Result<File> {
+    options.custom_flags(O_NONBLOCK).open(path)
+}
+
+fn find(wanted: &str) -> Result<PathBuf> {
+    for entry in read_dir("/sys/class/virtio-ports")? {
         let entry = entry?;
         if read_to_string(entry.path().join("name")).is_ok_and(|name| name.trim_end() == wanted) {
             return Ok(Path::new("/dev").join(entry.file_name()));

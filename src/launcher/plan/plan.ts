@@ -94,7 +94,8 @@ export function planQemu(input: PlanInput): Plan {
         "-netdev",
         [`user,id=${NETDEV},restrict=on`, ...forwards].join(","),
         "-device",
-        `virtio-net-device,netdev=${NETDEV}`,
+        // One that goes on from a saved state would first tell a network of nobody that it has moved.
+        `virtio-net-device,netdev=${NETDEV},guest_announce=off`,
       ],
       ...["-device", "virtio-rng-device"],
       // By it a kernel that panics says so to QEMU, and not to its console alone.

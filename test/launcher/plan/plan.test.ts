@@ -68,7 +68,7 @@ const underTcg = [
   '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
   "-device virtio-blk-device,drive=rvf",
   "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:8080-10.0.2.15:8080",
-  "-device virtio-net-device,netdev=net0",
+  "-device virtio-net-device,netdev=net0,guest_announce=off",
   "-device virtio-rng-device",
   "-device pvpanic",
   "-device virtio-serial-device",
