@@ -154,8 +154,9 @@ async function strayFiles(): Promise<string[]> {
 export async function partialFiles(): Promise<string[]> {
   const cache = process.env["MICROVM_CACHE_DIR"]!;
   const entries = await readdir(cache, { recursive: true, withFileTypes: true }).catch(() => []);
-  const isWhole = /^[0-9a-f]{64}(\.json)?$/;
+  const isWhole = /(^|\/)[0-9a-f]{64}(\.json)?$|\/warm\/[0-9a-f]{64}\/(memory|state|description\.json)$/;
   return entries
-    .filter((entry) => entry.isFile() && !isWhole.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name));
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !isWhole.test(path));
 }

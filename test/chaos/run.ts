@@ -19,6 +19,7 @@ import { grown } from "./faults/parts.js";
 import { qemuFaults } from "./faults/qemu.js";
 import { recordFaults } from "./faults/record.js";
 import { unansweredFaults } from "./faults/unanswered.js";
+import { warmFaults } from "./faults/warm.js";
 import { randomFrom, type Random } from "./random.js";
 import { handOut, type WorkersOptions } from "./workers.js";
 import type { World } from "./world.js";
@@ -32,6 +33,7 @@ export const faults: readonly Fault[] = [
   ...recordFaults,
   ...manyFaults,
   ...unansweredFaults,
+  ...warmFaults,
 ];
 
 export interface ChaosOrder {

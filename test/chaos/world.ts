@@ -33,7 +33,7 @@ export interface World {
 /** Points this process's environment at it. Its folder's length lets the sockets of a VM with a short name lie in the VM's folder. */
 export async function openWorld(): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), "microvm-chaos-"));
-  const hasDisk = await execa("mount", ["-t", "tmpfs", "-o", "size=96m,mode=0700", "chaos", dir]).then(
+  const hasDisk = await execa("mount", ["-t", "tmpfs", "-o", "size=256m,mode=0700", "chaos", dir]).then(
     () => true,
     () => false,
   );

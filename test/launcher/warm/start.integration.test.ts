@@ -17,7 +17,7 @@ import { cacheDir } from "../../../src/paths.js";
 import { readRecord } from "../../../src/launcher/record/record.js";
 import { stampOf } from "../../../src/launcher/host/stamp.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../../tools/sample-rvf.js";
-import { appliancePath, expectNeighbours } from "../../support/rvf.js";
+import { appliancePath, expectNeighbours, stuckRvf } from "../../support/rvf.js";
 import { leftovers, privateState } from "../../support/state.js";
 import { askWitness, writeWitnessInitramfs } from "../../support/witness-guest.js";
 
@@ -43,7 +43,7 @@ async function launched(changes: Partial<VmSpecInput> = {}, onTold = (_: string)
 }
 
 const statesDir = () => join(cacheDir(), "warm");
-const folders = async () => await readdir(statesDir());
+const folders = async () => await readdir(statesDir()).catch((): string[] => []);
 
 /** The newest saved state's files, and what makes a changed one pass for what was saved. */
 async function newest() {
@@ -159,6 +159,22 @@ test("one that does not go on in time is thrown away, and the VM boots", async (
     if (pid !== undefined && first) process.kill(Number(pid), "SIGSTOP");
     first &&= pid === undefined;
   });
+});
+
+test("a guest that does not get ready to be saved: its VM is kept where that is wanted, and nothing is saved", async () => {
+  const before = await folders();
+  const late = { ...spec, rvfPath: await stuckRvf(), readyTimeoutSeconds: 3 };
+  const error: unknown = await createVm(late, { keepUnready: true }).catch((error: unknown) => error);
+  expect(error).toMatchObject({ code: "Timeout", vmId: expect.any(String) as string });
+  const { vmId } = error as { vmId: string };
+  // It was to be saved, so nobody could have reached it.
+  expect(await statusOf(vmId)).toMatchObject({ state: "creating", pid: 0 });
+  expect(await folders()).toEqual(before);
+  // The next update, of an RVF that is right, starts it anew.
+  expect(await updateVm(vmId, spec)).toMatchObject({ vmId, state: "running" });
+  expect((await readRecord(vmId))!.generation!.warm).toBe(true);
+  await destroyVm(vmId);
+  expect(await leftovers([vmId])).toEqual([]);
 });
 
 /** A VM that boots because the saved state is of no use. */
