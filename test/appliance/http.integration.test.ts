@@ -7,6 +7,9 @@ import { text } from "node:stream/consumers";
 import { jest } from "@jest/globals";
 import { RvfDatabase } from "@ruvector/rvf-node";
 import { execa } from "execa";
+import { query } from "../../src/client/index.js";
+import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
+import { expectNeighbours } from "../support/rvf.js";
 import { initBinary, startInit, startRvfServer, type Server } from "./servers.js";
 
 // The first run on a machine compiles the server.
@@ -154,6 +157,16 @@ test.each(["l2", "inner_product", "cosine"])(
     expect((await get(server, "/v1/status")).body).toMatchObject({ total_vectors: 795 });
   },
 );
+
+test("the first query of a large store without an index is answered by a scan", async () => {
+  const large = join(dir, "large.rvf");
+  await makeSampleRvf(large, { count: 20_000, dimension: 128 });
+  const vector = sampleQuery(1, 128);
+  await using server = await startInit(large);
+  // An index of it takes the library minutes to build.
+  const answer = await query(server.url, vector, 10, { timeoutMs: 20_000 });
+  expectNeighbours(answer, neighboursOnHost(large, vector, 10));
+});
 
 test.each([
   ["/v1/ingest", { vectors: [vector], ids: [1] }],
