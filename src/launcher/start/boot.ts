@@ -57,7 +57,8 @@ async function bootUnderFirst(
     const choice = { ...fallback, reason };
     const ready = await bootUnder({ choice, preparation, options }, error.attempt);
     // Only now is it the accelerator's fault for certain: the same guest came up without it.
-    await rememberKvm(qemu, kernel.arch, { works: false, reason: error.message });
+    const doubtful = error.doubtful ? { doubtful: true as const } : {};
+    await rememberKvm(qemu, kernel.arch, { works: false, reason: error.message, ...doubtful });
     return ready;
   }
 }

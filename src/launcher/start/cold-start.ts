@@ -24,6 +24,8 @@ export class NotExecuted extends Error {
     reason: string,
     readonly evidence: string | undefined,
     readonly attempt: Attempt,
+    /** Only its silence tells: a busy host may be to blame. */
+    readonly doubtful: boolean,
   ) {
     super(reason);
   }
@@ -66,7 +68,8 @@ export async function coldStart(start: Start, record: VmRecord, file?: FromFile)
       await shutdownProcess(attempt, { from: options.signal?.aborted ? "sigkill" : "quit" });
       if (!failed) throw error;
       await removeGeneration(attempt);
-      throw new NotExecuted((error as MicroVmError).message, (error as MicroVmError).evidence, attempt);
+      const { code, message, evidence } = error as MicroVmError;
+      throw new NotExecuted(message, evidence, attempt, code === "Timeout");
     }
     if (typeof outcome !== "string") return outcome;
     await shutdownProcess(attempt, { from: "quit" });
@@ -74,7 +77,7 @@ export async function coldStart(start: Start, record: VmRecord, file?: FromFile)
     await removeGeneration(attempt);
     if (outcome === "silent") {
       const allowance = attempt.spec.firstOutputTimeoutSeconds;
-      throw new NotExecuted(`the guest gave no sign of life within ${allowance} s`, evidence, attempt);
+      throw new NotExecuted(`the guest gave no sign of life within ${allowance} s`, evidence, attempt, true);
     }
     options.onProgress?.("the guest hung at the calibration of its clock, which emulation lets it at times");
   }
