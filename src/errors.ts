@@ -7,7 +7,7 @@
 export const errorCodes = {
   InvalidArgument: "An input is missing, of the wrong type or out of range.",
   Io: "A file or directory could not be read or written.",
-  RvfNotFound: "There is no file at `rvfPath`.",
+  FileNotFound: "There is no file at a path that was given.",
   RvfInvalid: "The file is not an intact RVF: empty, cut short, damaged, or something else.",
   NoKernelSegment: "The RVF is intact but carries no kernel to boot.",
   KernelUnsupported: "The RVF carries a kernel in a form that cannot be booted here (named in the message).",
@@ -27,6 +27,7 @@ export const errorCodes = {
   QmpIo: "QEMU's monitor could not be reached or the connection broke.",
   PortInUse: "A host port is taken by another process.",
   VmNotFound: "No VM with this id or name is recorded on this host.",
+  VmAmbiguous: "Several VMs on this host have this name.",
   VmBusy: "Another process is launching, changing or stopping the VM at this moment.",
   VmNotRunning: "The VM is recorded, but its process is gone.",
   GuestHttp: "The guest's HTTP API refused a request or answered something else than expected.",

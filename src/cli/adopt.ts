@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import {
   findRecord,
@@ -13,6 +13,7 @@ import {
 } from "../launcher/index.js";
 import { outputNames, providerText } from "../resources/constants.js";
 import { parseExport, stackIn, withMicroVm } from "./deployment.js";
+import { readInputFile } from "./input-file.js";
 import { print, type JsonOption } from "./output.js";
 
 interface AdoptOptions extends JsonOption {
@@ -51,7 +52,9 @@ export function addAdopt(program: Command): void {
 }
 
 async function adopt(id: string, { stackFile, name, output, force }: AdoptOptions): Promise<Adoption> {
-  const exported = parseExport(await readFile(stackFile, "utf8"));
+  const exported = parseExport(
+    await readInputFile("stack's file", stackFile, `pulumi stack export --file ${stackFile}`),
+  );
   const { project, stack } = stackIn(exported);
   const owner = { project, stack, resource: name };
   const { vmId } = await findRecord(id);

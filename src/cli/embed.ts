@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import { architectures, type Arch } from "../launcher/index.js";
 import { embedKernel, type EmbedReport } from "../rvf/index.js";
 import { interruptible } from "./interrupt.js";
-import { readKeyFile } from "./key-file.js";
+import { readPrivateKey } from "./input-file.js";
 import { fields, print, type JsonOption } from "./output.js";
 import { wholeNumber } from "./spec-options.js";
 
@@ -36,7 +36,7 @@ export function addEmbed(program: Command): void {
     .option("--json", "print JSON")
     .action(async (file: string, options: EmbedOptions) => {
       const { image, initramfs, cmdline, arch, memory, port, key, output } = options;
-      const privateKey = key === undefined ? undefined : await readKeyFile(key);
+      const privateKey = key === undefined ? undefined : await readPrivateKey(key);
       const what = { image, initramfs, cmdline, arch, minMemoryMb: memory, apiPort: port, privateKey };
       const report = await interruptible((signal) => embedKernel(file, { ...what, out: output, signal }));
       print(report, options, describe);

@@ -16,9 +16,10 @@ export function addLs(program: Command): void {
         vms.length === 0
           ? "no VMs"
           : table([
-              ["ID", "STATUS", "PID", "URL", "MEMORY", "STACK"],
-              ...vms.map(({ vmId, status, pid, url, spec, owner }) => [
+              ["ID", "NAME", "STATUS", "PID", "URL", "MEMORY", "STACK"],
+              ...vms.map(({ vmId, name, status, pid, url, spec, owner }) => [
                 vmId,
+                name,
                 status,
                 pid ? String(pid) : "-",
                 url,

@@ -16,7 +16,7 @@ export function addQuery(program: Command): void {
     .description("ask a VM for the nearest neighbours of a vector")
     .argument("<id|url>", "id or name of a VM, or the base URL of its API")
     .requiredOption("-v, --vector <json>", "the vector, as a JSON array of numbers", vector)
-    .option("-k <n>", "how many neighbours", wholeNumber, 10)
+    .option("-k <n>", "how many neighbours, up to 10000", wholeNumber, 10)
     .option("--json", "print JSON")
     .action(async (target: string, options: QueryOptions) => {
       const neighbours = /^https?:\/\//.test(target)

@@ -34,7 +34,7 @@ export function addRun(program: Command): void {
 
 async function run(file: string, options: RunOptions, signal: AbortSignal): Promise<void> {
   const vm = await launch(file, options, signal);
-  print(vm, options, describeVm);
+  print(vm, options, summaryOf);
   if (options.detach) return;
 
   note("Ctrl-C stops it.");
@@ -64,9 +64,14 @@ async function untilEnd(vmId: string, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** What `status` says, with the first words of its longest line: why KVM failed takes several. */
+const summaryOf = ({ acceleratorReason, ...vm }: VmStatus): string =>
+  describeVm({ ...vm, acceleratorReason: acceleratorReason.split(/: |; /)[0]! });
+
 export function describeVm(vm: VmStatus): string {
   return fields([
     ["id", vm.vmId],
+    ["name", vm.name],
     ["status", vm.status],
     ["url", vm.url],
     ["ssh port", vm.boundSshPort],

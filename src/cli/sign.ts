@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { signKernel, type SignReport } from "../rvf/index.js";
 import { interruptible } from "./interrupt.js";
-import { readKeyFile } from "./key-file.js";
+import { readPrivateKey } from "./input-file.js";
 import { fields, print, type JsonOption } from "./output.js";
 
 interface SignOptions extends JsonOption {
@@ -19,7 +19,7 @@ export function addSign(program: Command): void {
     .requiredOption("-o, --output <file>", "the file to write; there must be none")
     .option("--json", "print JSON")
     .action(async (file: string, options: SignOptions) => {
-      const privateKey = await readKeyFile(options.key);
+      const privateKey = await readPrivateKey(options.key);
       const report = await interruptible((signal) =>
         signKernel(file, { privateKey, out: options.output, signal }),
       );

@@ -1,6 +1,6 @@
 /** The options that say what VM is wanted; `run` and `dry-run` share them. */
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { VmSpecInput } from "../launcher/index.js";
+import { checkInput, type VmSpec, type VmSpecInput } from "../launcher/index.js";
 import { addTrustOptions, trustFrom, type TrustOptions } from "./trust-options.js";
 
 export interface SpecOptions extends TrustOptions {
@@ -29,21 +29,53 @@ export const wholeNumber = (text: string): number => {
   return Number(text);
 };
 
+/** An option that is a number, as the input of that name may be. */
+const number = (input: keyof VmSpec) => (text: string) => {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  const checked = checkInput(input, value);
+  if ("problem" in checked) throw new InvalidArgumentError(`It ${checked.problem}.`);
+  return value;
+};
+
 export function addSpecOptions(command: Command): Command {
   return addTrustOptions(command)
-    .option("-p, --port <port>", "host port of the HTTP API, 0 for a free one (default: 8080)", wholeNumber)
-    .option("-m, --memory <MiB>", "guest memory (default: 128)", wholeNumber)
-    .option("--vcpus <n>", "virtual CPUs (default: 1)", wholeNumber)
-    .option("--ssh-port <port>", "host port of the guest's port 2222", wholeNumber)
+    .option(
+      "-p, --port <port>",
+      "host port of the HTTP API, up to 65535, 0 for a free one (default: 8080)",
+      number("apiPort"),
+    )
+    .option("-m, --memory <MiB>", "guest memory, 16 to 1048576 (default: 128)", number("memoryMb"))
+    .option(
+      "--vcpus <n>",
+      "virtual CPUs, up to 288 for x86-64 guests, 512 for others (default: 1)",
+      number("vcpus"),
+    )
+    .option(
+      "--ssh-port <port>",
+      "host port of the guest's port 2222, up to 65535, 0 for a free one",
+      number("sshPort"),
+    )
     .option("--bind <address>", "address of this host that the ports are open on (default: 127.0.0.1)")
     .option("--no-kvm", "do not try KVM")
     .option("--qemu <binary>", "the QEMU binary")
     .option("--appliance", "boot the appliance, not a kernel of the RVF; built first where there is none")
     .option("--kernel <file>", "a kernel instead of the RVF's own")
     .option("--initramfs <file>", "an initramfs instead of the one behind the kernel")
-    .option("--ready-timeout <seconds>", "how long the guest may take to answer (default: 60)", wholeNumber)
-    .option("--first-output-timeout <seconds>", "how long KVM may stay silent (default: 10)", wholeNumber)
-    .option("--shutdown-timeout <seconds>", "how long a power-down may take (default: 10)", wholeNumber)
+    .option(
+      "--ready-timeout <seconds>",
+      "how long the guest may take to answer, up to 3600 (default: 60)",
+      number("readyTimeoutSeconds"),
+    )
+    .option(
+      "--first-output-timeout <seconds>",
+      "how long KVM may stay silent, up to 3600 (default: 10)",
+      number("firstOutputTimeoutSeconds"),
+    )
+    .option(
+      "--shutdown-timeout <seconds>",
+      "how long a power-down may take, up to 3600 (default: 10)",
+      number("shutdownTimeoutSeconds"),
+    )
     .option("--warm-start", "go on from a saved state; the first boot of such a VM saves it")
     .addOption(
       new Option("--update-strategy <strategy>", "how a stack's update boots anew (default: beside)").choices(
@@ -52,8 +84,8 @@ export function addSpecOptions(command: Command): Command {
     )
     .option(
       "--drain-timeout <seconds>",
-      "how long queries in flight go on in a stack's update (default: 10)",
-      wholeNumber,
+      "how long queries in flight go on in a stack's update, up to 3600 (default: 10)",
+      number("drainTimeoutSeconds"),
     )
     .option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo", collect, [])
     .option("--allow-unsafe-args", "let --extra-args undo the VM's isolation");

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { MicroVmError } from "../errors.js";
-import { whyUnread } from "./key-file.js";
+import { keyHint, unread } from "./input-file.js";
 import { parsePublicKey, type Trust, type Verification } from "../rvf/index.js";
 
 export interface TrustOptions {
@@ -37,12 +37,17 @@ export const trustFrom = ({ verification, trustedKey }: TrustOptions): Trust & {
 });
 
 function readKey(file: string, earlier: string[]): string[] {
+  let text: string;
   try {
-    const text = readFileSync(file, "utf8");
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw unread("key", file, error, keyHint);
+  }
+  try {
     parsePublicKey(text);
     return [...earlier, text];
   } catch (error) {
-    if (!(error instanceof MicroVmError)) throw new InvalidArgumentError(whyUnread(error));
+    if (!(error instanceof MicroVmError)) throw error;
     throw new InvalidArgumentError(`${error.message} ${error.hint ?? ""}`.trim());
   }
 }

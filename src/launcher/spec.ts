@@ -6,8 +6,15 @@ import { MicroVmError } from "../errors.js";
 import { parsePublicKey } from "../rvf/index.js";
 import { isOwned, unsafeArgs } from "./plan/extra-args.js";
 
-const port = z.int().min(0).max(65535);
-const seconds = z.number().positive().max(3600);
+function whole(what: string, min: number, max: number) {
+  const words = `must be a whole number${what} from ${min} to ${max}`;
+  return z.int(words).min(min, words).max(max, words);
+}
+
+const port = whole("", 0, 65535);
+
+const secondsWords = "must be a number of seconds above 0, at most 3600";
+const seconds = z.number(secondsWords).positive(secondsWords).max(3600, secondsWords);
 
 /** Becomes a path or an argument of a process, where a NUL would end it. */
 const text = z
@@ -40,9 +47,9 @@ const vmSpecSchema = z.strictObject({
   /** The RVF file; the guest sees it as a read-only /dev/vda. */
   rvfPath: text,
   /** Guest memory in MiB. Below 16 not even the kernel unpacks. */
-  memoryMb: z.int().min(16).max(1_048_576).default(128),
+  memoryMb: whole(" of MiB", 16, 1_048_576).default(128),
   /** Virtual CPUs; x86-64 guests can have at most 288. */
-  vcpus: z.int().min(1).max(512).default(1),
+  vcpus: whole("", 1, 512).default(1),
   /** Host port for the guest's HTTP API; 0 lets the system choose one, which then stays. */
   apiPort: port.default(8080),
   /** Host port for the guest's port 2222; not forwarded when absent. */

@@ -14,7 +14,7 @@ const END_BYTES = 64 * 1024;
 /** The kernel's own hash too, for writers that leave the segment's unset. */
 const HEADER_BYTES = SEGMENT_HEADER_BYTES + KERNEL_HEADER_BYTES;
 
-/** `<length> bytes, segments <32 hex digits>`; a copy or a touched file has the same. Throws RvfNotFound, RvfInvalid or Io. */
+/** `<length> bytes, segments <32 hex digits>`; a copy or a touched file has the same. Throws FileNotFound, RvfInvalid or Io. */
 export function fingerprintRvf(path: string): Promise<string> {
   return withSource(path, "rvf", async (source) => {
     const { size } = source;

@@ -85,7 +85,7 @@ export interface ImageFile {
 
 /**
  * Describes a whole RVF. A kernel that cannot be told apart is named in `error`, so that the rest can still be seen; whether
- * it is to be trusted stands in `integrity`. Throws RvfNotFound, RvfInvalid, Io, or InvalidArgument for a bad key.
+ * it is to be trusted stands in `integrity`. Throws FileNotFound, RvfInvalid, Io, or InvalidArgument for a bad key.
  */
 export function inspectRvf(path: string, { trustedKeys = [] }: Trust = {}): Promise<RvfReport> {
   const keys = trustedKeys.map(parsePublicKey);
@@ -118,14 +118,14 @@ function warningsOf(integrity: Integrity): string[] {
   }
 }
 
-/** What a store holds, without a look at its kernel. Throws RvfNotFound, RvfInvalid or Io. */
+/** What a store holds, without a look at its kernel. Throws FileNotFound, RvfInvalid or Io. */
 export function inspectStore(path: string): Promise<StoreReport> {
   return withSource(path, "rvf", async (source) => storeReport(await openStore(source)));
 }
 
 /**
  * The newest kernel of an RVF, read and judged; one that was extracted before, from a file that has not changed since, is not read
- * again. Throws RvfNotFound, RvfInvalid, NoKernelSegment, KernelUnsupported, KernelDamaged, KernelUntrusted, Io, or InvalidArgument
+ * again. Throws FileNotFound, RvfInvalid, NoKernelSegment, KernelUnsupported, KernelDamaged, KernelUntrusted, Io, or InvalidArgument
  * for a bad key.
  */
 export function readKernel(
@@ -161,7 +161,7 @@ export function extractKernel(
   });
 }
 
-/** What a plain kernel file is, as `readKernel` reads. Throws InvalidArgument if it is missing or no regular file, Io if it is unreadable. */
+/** What a plain kernel file is, as `readKernel` reads. Throws FileNotFound, InvalidArgument if it is no regular file, Io if it is unreadable. */
 export function inspectImage(
   path: string,
   { cacheDir = kernelCacheDir() }: Pick<ExtractOptions, "cacheDir"> = {},

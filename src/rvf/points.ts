@@ -30,7 +30,7 @@ export interface VerifyReport {
 
 /**
  * Checks the manifest, every segment's hash, the kernel's hashes and all signatures. Reads the whole file, in bounded
- * memory. Throws RvfNotFound, Io, or InvalidArgument for a bad key; what is wrong within the file is a point.
+ * memory. Throws FileNotFound, Io, or InvalidArgument for a bad key; what is wrong within the file is a point.
  */
 export function verifyRvf(
   path: string,

@@ -51,16 +51,10 @@ export const changedMeanwhile = ({ path }: Source): MicroVmError =>
 /** What a path is for: it decides which error and which input a problem is reported with. */
 export type Subject = "rvf" | "image";
 
-const subjects: Record<Subject, { name: string; property: string; missing: ErrorCode; invalid: ErrorCode }> =
-  {
-    rvf: { name: "RVF", property: "rvfPath", missing: "RvfNotFound", invalid: "RvfInvalid" },
-    image: {
-      name: "kernel image",
-      property: "kernelPath",
-      missing: "InvalidArgument",
-      invalid: "InvalidArgument",
-    },
-  };
+const subjects: Record<Subject, { name: string; property: string; invalid: ErrorCode }> = {
+  rvf: { name: "RVF", property: "rvfPath", invalid: "RvfInvalid" },
+  image: { name: "kernel image", property: "kernelPath", invalid: "InvalidArgument" },
+};
 
 /** Small reads are served from one window, so that walking over headers costs few system calls. */
 const WINDOW = 16 * 1024;
@@ -112,10 +106,10 @@ function refuseIrregular(stats: BigIntStats, path: string, subject: Subject): vo
 
 function openError(error: unknown, path: string, subject: Subject): MicroVmError {
   if (error instanceof MicroVmError) return error;
-  const { name, property, missing } = subjects[subject];
+  const { name, property } = subjects[subject];
   const code = systemErrorCode(error);
   if (code === "ENOENT" || code === "ENOTDIR")
-    return new MicroVmError(missing, `There is no file at "${path}".`, { property, cause: error });
+    return new MicroVmError("FileNotFound", `There is no file at "${path}".`, { property, cause: error });
   return new MicroVmError("Io", `The ${name} "${path}" cannot be read (${code ?? String(error)}).`, {
     property,
     cause: error,

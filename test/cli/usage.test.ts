@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inFlags } from "../../src/cli/flags.js";
-import { specKeys } from "../../src/launcher/spec.js";
+import { checkInput, specKeys } from "../../src/launcher/spec.js";
 import { untold } from "../support/docs.js";
 import { run } from "./in-process.js";
 import { errorIn } from "./outcome.js";
@@ -71,6 +71,20 @@ test("what the launcher calls by its inputs' names is told by its option", async
   expect(inFlags(others)).toBe(others);
 });
 
+test("what a number may be is in its option's help", async () => {
+  const { stdout } = await run("run", "--help");
+  const options = stdout.replace(/\n {10,}/g, " ");
+  let numbers = 0;
+  for (const input of specKeys) {
+    const checked = checkInput(input, Number.NaN);
+    const most = "problem" in checked ? /must be a .*number.* (\d+)$/.exec(checked.problem)?.[1] : undefined;
+    if (most === undefined) continue;
+    numbers++;
+    expect(options).toMatch(new RegExp(`${inFlags(input)} <.* ${most}\\b`));
+  }
+  expect(numbers).toBe(8);
+});
+
 test("no command leaves a listener on this process's signals", async () => {
   const listeners = () => ["SIGINT", "SIGTERM", "SIGHUP"].map((name) => process.listenerCount(name));
   const before = listeners();
@@ -97,18 +111,26 @@ test.each([
   [
     "a port that is no number",
     ["run", "x.rvf", "-p", "http"],
-    "'http' is invalid. It must be a whole number.",
+    "argument 'http' is invalid. It must be a whole number from 0 to 65535.",
   ],
   ["an option nobody knows", ["run", "x.rvf", "--cpus", "2"], "unknown option '--cpus'"],
   ["a vector that is no JSON array", ["query", "db", "--vector", "1,2"], "must be a JSON array of numbers"],
   ["a vector of words", ["query", "db", "--vector", '["a"]'], "must be a JSON array of numbers"],
   ["no vector", ["query", "db"], "required option '-v, --vector <json>' not specified"],
   ["an architecture nobody has", ["check", "--arch", "z80"], "x86_64, aarch64, riscv64"],
-  ["a value out of range", ["run", "x.rvf", "-m", "1"], "--memory: "],
+  [
+    "a value out of range",
+    ["run", "x.rvf", "-m", "1"],
+    "--memory <MiB>' argument '1' is invalid. It must be a whole number of MiB from 16 to 1048576.",
+  ],
+  [
+    "a time out of range",
+    ["run", "x.rvf", "--ready-timeout", "7200"],
+    "It must be a number of seconds above 0, at most 3600.",
+  ],
   ["a policy nobody has", ["verify", "x.rvf", "--verification", "hard"], "lenient, strict, signed"],
   ["a policy where nothing is demanded", ["inspect", "x.rvf", "--verification", "strict"], "unknown option"],
-  ["a key that is missing", ["run", "x.rvf", "--trusted-key", "/no/such.pub"], "there is no such file."],
-  ["a key that is a folder", ["verify", "x.rvf", "--trusted-key", "/"], "it is a directory."],
+  ["a key that is a folder", ["verify", "x.rvf", "--trusted-key", "/"], 'The key "/" is a directory.'],
   ["no output", ["extract", "x.rvf"], "required option '-o, --output <file>' not specified"],
   ["a key without a name", ["keygen", "-o", ""], '--output: "" names no file'],
   ["a key that is a folder's", ["keygen", "-o", "/no/such/"], '--output: "/no/such/" names no file'],
@@ -138,11 +160,13 @@ test.each([
 });
 
 test.each([
-  ["a missing file", ["run", "/no/such.rvf"], "RvfNotFound"],
-  ["a missing file, inspected", ["inspect", "/no/such.rvf"], "RvfNotFound"],
-  ["a missing file, verified", ["verify", "/no/such.rvf"], "RvfNotFound"],
-  ["a missing file, extracted", ["extract", "/no/such.rvf", "-o", "/no/such"], "RvfNotFound"],
-  ["a missing file, planned", ["dry-run", "/no/such.rvf"], "RvfNotFound"],
+  ["a missing file", ["run", "/no/such.rvf"], "FileNotFound"],
+  ["a missing file, inspected", ["inspect", "/no/such.rvf"], "FileNotFound"],
+  ["a missing file, verified", ["verify", "/no/such.rvf"], "FileNotFound"],
+  ["a missing file, extracted", ["extract", "/no/such.rvf", "-o", "/no/such"], "FileNotFound"],
+  ["a missing file, planned", ["dry-run", "/no/such.rvf"], "FileNotFound"],
+  ["a missing key", ["verify", "x.rvf", "--trusted-key", "/no/such.pub"], "FileNotFound"],
+  ["a missing export", ["adopt", "db", "--stack-file", "/no", "--name", "db", "-o", "x"], "FileNotFound"],
   ["an unknown VM", ["status", "nobody"], "VmNotFound"],
   ["an unknown VM, asked", ["query", "nobody", "--vector", "[1]"], "VmNotFound"],
   ["an unknown VM, stopped", ["stop", "nobody"], "VmNotFound"],

@@ -47,9 +47,11 @@ describe("a VM in the background", () => {
     expect(list).toEqual([vm]);
     expect(await json("status", "shop")).toEqual(vm);
     const [head, row] = table.stdout.split("\n");
-    expect(head).toMatch(/^ID +STATUS +PID +URL +MEMORY +STACK$/);
-    expect(row).toMatch(new RegExp(`^${vm.vmId} +running +${vm.pid} +${vm.url} +160 MiB +-$`));
+    expect(head).toMatch(/^ID +NAME +STATUS +PID +URL +MEMORY +STACK$/);
+    expect(row).toMatch(new RegExp(`^${vm.vmId} +shop +running +${vm.pid} +${vm.url} +160 MiB +-$`));
     expect(words.stdout).toMatch(/^status: +running$/m);
+    expect(words.stdout).toMatch(/^name: +shop$/m);
+    expect(words.stdout).toContain(vm.acceleratorReason);
   });
 
   test("prune leaves it alone", async () => {

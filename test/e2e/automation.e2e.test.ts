@@ -35,7 +35,7 @@ async function request(method: string, name: string, args?: object): Promise<Lin
 
 test("what is wrong is told, and a database is made with its progress, looked up and removed", async () => {
   const refused = await request("PUT", "shop", { rvfPath: "/no/such.rvf" });
-  expect(refused.at(-1)!.error).toContain("RvfNotFound");
+  expect(refused.at(-1)!.error).toContain("FileNotFound");
 
   const made = await request("PUT", "shop", { rvfPath: await sampleRvf() });
   expect(made.flatMap((line) => line.progress ?? [])).toEqual(

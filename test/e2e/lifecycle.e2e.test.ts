@@ -125,7 +125,7 @@ describe("bad input", () => {
     expect(preview.exitCode).not.toBe(0);
     expect(text(preview)).toMatch(/property memoryMb value \{1\} has a problem/);
     await project.pulumi(["config", "set", "args", JSON.stringify({ rvfPath: "missing.rvf" })]);
-    expect(text(await pulumi("preview"))).toMatch(/property rvfPath .* RvfNotFound: /);
+    expect(text(await pulumi("preview"))).toMatch(/property rvfPath .* FileNotFound: /);
   });
 
   test("a taken port is named with its process", async () => {

@@ -58,7 +58,7 @@ async function failureOf(spec: Partial<VmSpecInput>): Promise<unknown> {
 }
 
 test.each([
-  ["no file", "none.rvf", "RvfNotFound"],
+  ["no file", "none.rvf", "FileNotFound"],
   ["a folder", "folder", "RvfInvalid"],
   ["an empty file", "empty.rvf", "RvfInvalid"],
   ["text", "text.rvf", "RvfInvalid"],

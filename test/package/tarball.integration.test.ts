@@ -107,7 +107,7 @@ test("errors of the resource's entry and of the library are the same kind", asyn
      const error = await launcher.launch({ rvfPath: "/missing.rvf" }).catch((reason) => reason);
      console.log(error instanceof MicroVmError, error.code, typeof launcher.checkRequirements);`,
   ]);
-  expect(text).toBe("true RvfNotFound function");
+  expect(text).toBe("true FileNotFound function");
 });
 
 test("the provider's entry has the functions that stand in users' states", async () => {

@@ -123,7 +123,7 @@ describe("a state from before each file had a fingerprint", () => {
 
 /** Makes a bad file at the path. */
 const badFiles: [string, string, (path: string) => Promise<unknown>][] = [
-  ["missing", "RvfNotFound", () => Promise.resolve()],
+  ["missing", "FileNotFound", () => Promise.resolve()],
   ["a directory", "RvfInvalid", (path) => mkdir(path)],
   ["empty", "RvfInvalid", (path) => writeFile(path, "")],
   ["not an RVF", "RvfInvalid", (path) => writeFile(path, "no vectors here\n".repeat(1000))],
@@ -313,8 +313,8 @@ test("the value of a secret input stands in no failure", async () => {
 });
 
 test.each<[string, object, string]>([
-  ["kernelPath", { kernelPath: "/missing/bzImage" }, "InvalidArgument"],
-  ["initramfsPath", { initramfsPath: "/missing/initramfs" }, "InvalidArgument"],
+  ["kernelPath", { kernelPath: "/missing/bzImage" }, "FileNotFound"],
+  ["initramfsPath", { initramfsPath: "/missing/initramfs" }, "FileNotFound"],
   ["qemuBinary", { qemuBinary: "/missing/qemu" }, "QemuNotFound"],
   ["qemuBinary", { qemuBinary: "qemu-that-nobody-has" }, "QemuNotFound"],
 ])("%s that is missing: %j", async (key, args, code) => {

@@ -87,7 +87,7 @@ test("a port that is taken between check and create", async () => {
 
 test("a file that goes away between check and create", async () => {
   const message = await messageOf({ ...(await checkedInputs(plugin)), rvfPath: join(state.dir, "gone.rvf") });
-  expect(message).toMatch(/^RvfNotFound: /);
+  expect(message).toMatch(/^FileNotFound: /);
 });
 
 test("a guest whose kernel panics stays in the state, and the next up boots it with what is right now", async () => {

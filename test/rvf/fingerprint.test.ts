@@ -73,5 +73,5 @@ test("of a large store next to nothing is read", async () => {
 
 test("what is no store is told", async () => {
   await expect(fingerprintRvf(file(Buffer.from("nothing")))).rejects.toMatchObject({ code: "RvfInvalid" });
-  await expect(fingerprintRvf(join(dir, "none"))).rejects.toMatchObject({ code: "RvfNotFound" });
+  await expect(fingerprintRvf(join(dir, "none"))).rejects.toMatchObject({ code: "FileNotFound" });
 });

@@ -46,7 +46,7 @@ export async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift
   const anew = async (what: string): Promise<Drift> => ({
     what,
     mend: "anew",
-    console: await tailLines(status.consoleLog, 10),
+    console: mayTell(status) ? await tailLines(status.consoleLog, 10) : "",
   });
   if (await answersSince(record))
     return { what: "it came up after its launch had failed", mend: "inPlace", console: "" };
@@ -62,6 +62,10 @@ export async function driftOf(record: VmRecord, status: VmStatus): Promise<Drift
   const hang = vm && (await hangOf(vm, status.url));
   return hang === undefined ? undefined : { ...(await anew(hang)), hangs: true };
 }
+
+/** What came over it from outside its guest knew nothing of: its last lines are those of its boot. */
+const mayTell = ({ ending }: VmStatus): boolean =>
+  !["killed", "outOfMemory", "hostReboot"].includes(ending ?? "");
 
 /** QEMU listens on, but no new client finds it; and it makes no socket anew. */
 async function missingSocket({ qmpSocket, controlSocket }: Generation): Promise<string | undefined> {

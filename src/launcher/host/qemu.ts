@@ -93,7 +93,7 @@ export async function askQemu(binary: string): Promise<QemuFacts> {
       outputOf(binary, ["-help"], answerMs),
     ]);
     const number = /version (\d+(?:\.\d+)+)/.exec(version)?.[1];
-    if (number === undefined) throw new Error(`its -version says: ${version.slice(0, 200)}`);
+    if (number === undefined) throw new Error(`its -version says ${version.slice(0, 200) || "nothing"}`);
     const answer = {
       version: number,
       // Each list has a line above it that says what it is of.

@@ -4,11 +4,11 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { z } from "zod";
 import { applianceFingerprint } from "../../appliance/index.js";
-import { MicroVmError } from "../../errors.js";
 import { fingerprintRvf } from "../../rvf/index.js";
 import { formerFingerprint } from "./former-fingerprint.js";
 import type { VmRecord } from "../record/record.js";
 import { memory } from "../host/remembered.js";
+import { unreadable } from "../host/unreadable.js";
 import type { FilePaths } from "../spec.js";
 
 /** The name of each file's fingerprint, by the input that names the file; of a kernel there is one. */
@@ -22,7 +22,7 @@ export const fingerprintNames = {
 /** One for each file that is named, in words and digits that a person can compare. */
 export type Fingerprints = Partial<Record<(typeof fingerprintNames)[keyof FilePaths], string>>;
 
-/** Throws RvfNotFound, RvfInvalid or Io, naming the input. */
+/** Throws FileNotFound, RvfInvalid or Io, naming the input. */
 export async function fingerprintsOf(paths: Partial<FilePaths>): Promise<Fingerprints> {
   const { rvfPath, kernel, kernelPath, initramfsPath } = paths;
   const fingerprints: Fingerprints = {};
@@ -77,6 +77,6 @@ async function fingerprintFile(path: string, property: "kernelPath" | "initramfs
     if (start - ctimeMs > settledMs) await digests.remember(fingerprint, path);
     return fingerprint;
   } catch (cause) {
-    throw new MicroVmError("Io", `cannot read ${path}: ${(cause as Error).message}`, { cause, property });
+    throw unreadable(path, cause, property);
   }
 }

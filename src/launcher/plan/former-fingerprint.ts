@@ -2,12 +2,12 @@
 import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { MicroVmError } from "../../errors.js";
+import { unreadable } from "../host/unreadable.js";
 import type { FilePaths } from "../spec.js";
 
 const sampleBytes = 64 * 1024;
 
-/** Hex SHA-256 over all three: the RVF's length and ends, and the others whole. Throws Io when one cannot be read. */
+/** Hex SHA-256 over all three: the RVF's length and ends, and the others whole. Throws FileNotFound, or Io when one cannot be read. */
 export async function formerFingerprint(spec: FilePaths): Promise<string> {
   const hash = createHash("sha256");
   await addFile(hash, spec.rvfPath, "sample");
@@ -34,6 +34,6 @@ async function addFile(hash: Hash, path: string | undefined, how: "sample" | "wh
       hash.update(buffer.subarray(0, bytesRead));
     }
   } catch (cause) {
-    throw new MicroVmError("Io", `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw unreadable(path, cause);
   }
 }

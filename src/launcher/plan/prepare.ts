@@ -20,6 +20,7 @@ import { kernelCmdline, portIn } from "./cmdline.js";
 import { exposuresOf } from "./exposure.js";
 import { assertHost } from "../host/host.js";
 import type { BootKernel } from "./plan.js";
+import { unreadable } from "../host/unreadable.js";
 import { assertMachine, qemuFacts, resolveQemu, type QemuFacts } from "../host/qemu.js";
 import type { VmSpec } from "../spec.js";
 
@@ -44,7 +45,7 @@ export async function examine(spec: VmSpec): Promise<void> {
   if (spec.kernel === undefined && spec.kernelPath === undefined)
     return void (await fitting(
       spec,
-      factsOfRvf(spec, await about("rvfPath", readKernel(spec.rvfPath, spec))),
+      factsOfRvf(spec, await withAlternatives(about("rvfPath", readKernel(spec.rvfPath, spec)))),
     ));
   await about("rvfPath", inspectStore(spec.rvfPath));
   const facts =
@@ -58,9 +59,8 @@ export async function examine(spec: VmSpec): Promise<void> {
 export async function prepare(spec: VmSpec, progress: Progress = {}): Promise<Preparation> {
   if (spec.kernel === undefined && spec.kernelPath === undefined) {
     const { verification, trustedKeys } = spec;
-    const { kernel, ...files } = await about(
-      "rvfPath",
-      extractKernel(spec.rvfPath, { verification, trustedKeys }),
+    const { kernel, ...files } = await withAlternatives(
+      about("rvfPath", extractKernel(spec.rvfPath, { verification, trustedKeys })),
     );
     return await preparation(spec, factsOfRvf(spec, kernel), files, kernel.warnings);
   }
@@ -174,7 +174,7 @@ function bootableArch(
 ): Arch {
   if (arch !== "unknown" && bootable[arch].includes(kind)) return arch;
   throw new MicroVmError("KernelUnsupported", `a kernel of kind ${kind} for ${arch} cannot be booted here`, {
-    hint: "Embed an x86-64 bzImage or vmlinux with a PVH note, an arm64 Image (plain or gzip), or a riscv64 Image.",
+    hint: `${property === "rvfPath" ? "Embed" : "Name"} an x86-64 bzImage or vmlinux with a PVH note, an arm64 Image (plain or gzip), or a riscv64 Image.`,
     property,
   });
 }
@@ -187,10 +187,20 @@ function assertVcpus({ vcpus }: VmSpec, arch: Arch): void {
 }
 
 async function assertFile(path: string, property: "initramfsPath"): Promise<void> {
-  const stats = await stat(path).catch(() => undefined);
-  if (stats?.isFile()) return;
-  const what = stats ? "not a file" : "missing";
-  throw new MicroVmError("InvalidArgument", `${property} is ${what}: ${path}`, { property });
+  const stats = await stat(path).catch((cause: unknown) => {
+    throw unreadable(path, cause, property);
+  });
+  if (stats.isFile()) return;
+  throw new MicroVmError("InvalidArgument", `${property} is not a file: ${path}`, { property });
+}
+
+/** Adds what else can be booted where the RVF has no kernel. */
+async function withAlternatives<T>(work: Promise<T>): Promise<T> {
+  return await work.catch((error: unknown) => {
+    if (!(error instanceof MicroVmError) || error.code !== "NoKernelSegment") throw error;
+    const hint = `Boot it with the appliance: kernel: "appliance". Or name a kernel as kernelPath. ${error.hint ?? ""}`;
+    throw new MicroVmError(error.code, error.message, { ...error, hint: hint.trim(), cause: error });
+  });
 }
 
 /** Adds which input an error of the reader is about. */

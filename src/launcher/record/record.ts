@@ -228,14 +228,14 @@ export async function listRecords(onUnreadable?: (error: unknown) => void): Prom
   return records.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
 }
 
-/** Finds a VM by its id, else by its name. Throws VmNotFound, also where a name stands for several; Io as readRecord. */
+/** Finds a VM by its id, else by its name. Throws VmNotFound; VmAmbiguous where several have the name; Io as readRecord. */
 export async function findRecord(idOrName: string): Promise<VmRecord> {
   const exact = isVmId(idOrName) ? await readRecord(idOrName) : undefined;
   if (exact) return exact;
   const named = (await listRecords()).filter((r) => r.name === idOrName);
   if (named.length === 1) return named[0]!;
   throw named.length > 1
-    ? new MicroVmError("VmNotFound", `${named.length} VMs are named ${idOrName}`, {
+    ? new MicroVmError("VmAmbiguous", `${named.length} VMs are named ${idOrName}`, {
         hint: `Name one by its id: ${named.map((r) => r.vmId).join(", ")}`,
       })
     : new MicroVmError("VmNotFound", `there is no VM ${idOrName} on this host`, {

@@ -225,8 +225,6 @@ export function noKernel(source: Source, { cutShort, warnings }: Store): MicroVm
   return new MicroVmError("NoKernelSegment", `"${source.path}" carries no kernel to boot.`, {
     property: "rvfPath",
     ...evidence,
-    hint:
-      'Boot it with the appliance: kernel: "appliance". Or embed a kernel: ' +
-      `microvm embed ${source.path} --image IMAGE -o OUT; or name one as kernelPath.`,
+    hint: `A copy with a kernel: microvm embed ${source.path} --image IMAGE -o OUT`,
   });
 }

@@ -62,7 +62,7 @@ export interface EmbedReport {
 }
 
 /**
- * Writes a copy of the RVF at `path` with the image as its newest kernel; the original is only read. Throws RvfNotFound or
+ * Writes a copy of the RVF at `path` with the image as its newest kernel; the original is only read. Throws FileNotFound or
  * RvfInvalid for a store that cannot be added to, InvalidArgument for an option or image that does not fit, Cancelled, and
  * Io; then there is no file at `out`.
  */

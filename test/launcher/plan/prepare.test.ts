@@ -1,6 +1,7 @@
 /** What a preview can find without starting anything: kernels that cannot be booted here, a QEMU that is none. */
 import { chmodSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { extractToFiles } from "../../../src/launcher/index.js";
 import { examine } from "../../../src/launcher/plan/prepare.js";
 import { parseSpec, type VmSpecInput } from "../../../src/launcher/spec.js";
 import { bzImage, elf, kernel, manifest, rvf, scratch, vec } from "../../rvf/build.js";
@@ -68,9 +69,26 @@ test.each([
   await expect(examined({ rvfPath, qemuBinary: "/no/qemu" })).rejects.toMatchObject({
     ...refused,
     property: "rvfPath",
+    hint: expect.stringMatching(/^Embed an x86-64 bzImage/) as string,
   });
   const own = { rvfPath: file(await rvf(vec(), manifest)), kernelPath: file(image) };
-  await expect(examined(own)).rejects.toMatchObject({ ...refused, property: "kernelPath" });
+  await expect(examined(own)).rejects.toMatchObject({
+    ...refused,
+    property: "kernelPath",
+    hint: expect.stringMatching(/^Name an x86-64 bzImage/) as string,
+  });
+});
+
+test("an RVF without a kernel: all that can be booted instead, and of who boots nothing what makes one", async () => {
+  const rvfPath = file(await rvf(vec(), manifest));
+  const embed = `A copy with a kernel: microvm embed ${rvfPath} --image IMAGE -o OUT`;
+  await expect(examined({ rvfPath })).rejects.toMatchObject({
+    code: "NoKernelSegment",
+    property: "rvfPath",
+    hint: `Boot it with the appliance: kernel: "appliance". Or name a kernel as kernelPath. ${embed}`,
+  });
+  const extracted = extractToFiles(rvfPath, { kernel: `${rvfPath}.kernel` });
+  await expect(extracted).rejects.toMatchObject({ code: "NoKernelSegment", hint: embed });
 });
 
 test("a kernel that requires KVM is refused where KVM is not to be used", async () => {

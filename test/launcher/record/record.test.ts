@@ -155,7 +155,7 @@ test("a name of several VMs stands for none, and their ids are told", async () =
   await writeRecord(record("db-1"));
   await writeRecord(record("db-2"));
   await expect(findRecord("db")).rejects.toMatchObject({
-    code: "VmNotFound",
+    code: "VmAmbiguous",
     message: "2 VMs are named db",
     hint: expect.stringMatching(/db-1, db-2$/) as string,
   });

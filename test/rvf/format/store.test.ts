@@ -118,7 +118,7 @@ function patched(bytes: Buffer, at: number, value: number): Buffer {
 describe("what is no regular file", () => {
   test("nothing at the path", async () => {
     await expect(readKernel(join(files.dir, "absent.rvf"))).rejects.toMatchObject(
-      refusal("RvfNotFound", /no file/),
+      refusal("FileNotFound", /no file/),
     );
   });
   test("a directory, a device", async () => {

@@ -28,7 +28,6 @@ test.each<[string, Partial<EmbedOptions>, string]>([
   ["an output that is a hard link of the input", { out: within("hard.rvf") }, "is the input itself"],
   ["an output that is there", { out: image }, "something at"],
   ["an output that is a dangling link", { out: within("dangling") }, "something at"],
-  ["no image", { image: within("none") }, "no file at"],
   ["an image that is a directory", { image: files.dir }, "a directory"],
   ["an image that is a FIFO", { image: within("fifo") }, "a named pipe"],
   ["an empty image", { image: files.file(Buffer.alloc(0)) }, "is empty"],
@@ -67,12 +66,18 @@ test.each<[string, Partial<EmbedOptions>, string]>([
   expect(fs.readdirSync(files.dir).sort()).toEqual(there);
 });
 
+test("an image that is not there", async () =>
+  expect(embedKernel(store, { image: within("none"), out: within("never") })).rejects.toMatchObject({
+    code: "FileNotFound",
+    message: `There is no file at "${within("none")}".`,
+  }));
+
 const root = Buffer.alloc(4096);
 root.write("0MVR", 0, "latin1");
 const whole = await rvf(vec(), manifest);
 
 test.each([
-  ["no file at all", within("none.rvf"), "RvfNotFound", "no file at"],
+  ["no file at all", within("none.rvf"), "FileNotFound", "no file at"],
   ["no RVF", image, "RvfInvalid", "not an RVF"],
   [
     "a store cut short",
