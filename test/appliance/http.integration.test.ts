@@ -98,11 +98,24 @@ describe("answers as rvf-server does", () => {
     ["all there are", { vector, k: COUNT + 5 }],
     ["with ef_search", { vector, k: 3, ef_search: 200 }],
     ["k of 0", { vector, k: 0 }],
-    ["too few dimensions", { vector: [1, 2], k: 3 }],
-    ["no vector", { vector: [], k: 3 }],
   ])("POST /v1/query: %s", async (_, query) => {
     expect(await post(ours, "/v1/query", query)).toEqual(await post(theirs, "/v1/query", query));
   });
+
+  test.each([
+    ["too few dimensions", [1, 2]],
+    ["no vector", []],
+  ])(
+    "POST /v1/query: %s, in the status and the format's code; the body says both numbers",
+    async (_, few) => {
+      const [mine, other] = [
+        await post(ours, "/v1/query", { vector: few, k: 3 }),
+        await post(theirs, "/v1/query", { vector: few, k: 3 }),
+      ];
+      const error = `the query has ${few.length} numbers, the store's vectors have ${DIMENSION}`;
+      expect(mine).toEqual({ ...other, body: { ...(other.body as object), error } });
+    },
+  );
 
   test.each([
     ["broken JSON", '{"vector":', "application/json"],

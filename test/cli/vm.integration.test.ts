@@ -74,7 +74,12 @@ describe("a VM in the background", () => {
   test("what the guest refuses", async () => {
     const outcome = await microvm("query", "shop", "--vector", "[1,2]", "--json");
     expect(outcome).toMatchObject({ status: 1, stdout: "" });
-    expect(errorIn(outcome)).toMatchObject({ code: "GuestHttp" });
+    expect(errorIn(outcome)).toMatchObject({
+      code: "GuestHttp",
+      message: expect.stringMatching(
+        /: 400 the query has 2 numbers, the store's vectors have \d+$/,
+      ) as string,
+    });
   });
 
   test("logs prints the console, and into a pipe whose reader goes away without a word", async () => {

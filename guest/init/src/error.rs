@@ -23,6 +23,12 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, error)
     }
 
+    /// With the format's own code; what the format calls it has neither number.
+    pub fn wrong_dimension(query: usize, store: usize) -> Refusal {
+        let error = format!("the query has {query} numbers, the store's vectors have {store}");
+        Refusal { error, ..RvfError::Code(ErrorCode::DimensionMismatch).into() }
+    }
+
     /// The disk is attached read-only, so no write can ever work.
     pub fn read_only() -> Refusal {
         RvfError::Code(ErrorCode::ReadOnly).into()

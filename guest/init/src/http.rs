@@ -95,7 +95,10 @@ async fn search(api: Api, Query { vector, k }: Query) -> Result<Vec<Neighbour>, 
         _ => return Err(Refusal::bad_request(format!("k must be <= {MAX_K}"))),
     }
     // What the scan would refuse need not wait for it.
-    api.store.check(&vector)?;
+    let dimension = usize::from(api.store.dimension());
+    if vector.len() != dimension {
+        return Err(Refusal::wrong_dimension(vector.len(), dimension));
+    }
     let broken = |error: &dyn ToString| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let permit = api.scans.acquire_owned().await.map_err(|error| broken(&error))?;
     let scan = spawn_blocking(move || {

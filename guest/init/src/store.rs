@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rvf_runtime::{QueryOptions, RvfStore};
-use rvf_types::{ErrorCode, RvfError};
+use rvf_types::RvfError;
 use serde::Serialize;
 
 use crate::wait;
@@ -46,13 +46,6 @@ impl Store {
         let rvf = RvfStore::open_readonly(path)
             .map_err(|error| format!("{name} holds no readable RVF: {error}"))?;
         Ok(Store { rvf, file_size })
-    }
-
-    pub fn check(&self, vector: &[f32]) -> Result<(), RvfError> {
-        match vector.len() == usize::from(self.dimension()) {
-            true => Ok(()),
-            false => Err(RvfError::Code(ErrorCode::DimensionMismatch)),
-        }
     }
 
     /// The `k` nearest by an exact scan, nearest first. The library would else build its index within the first
