@@ -8,7 +8,7 @@ import type { Progress } from "./progress.js";
 import { boot } from "./start/boot.js";
 import { unclaimed } from "./record/claim.js";
 import { destroyVm } from "./destroy.js";
-import { vmLockHolder, withVmLock } from "./record/lock.js";
+import { calledOffOr, vmLockHolder, withVmLock } from "./record/lock.js";
 import { prepare, type Preparation } from "./plan/prepare.js";
 import {
   listRecords,
@@ -51,7 +51,7 @@ export async function createVm(input: VmSpecInput, options: CreateOptions = {}):
 export async function launchNew(
   vmId: string,
   what: Pick<VmRecord, "name" | "owner" | "spec" | "unclaimed">,
-  options: CreateOptions,
+  given: CreateOptions,
   clear?: () => Promise<unknown>,
 ): Promise<VmStatus> {
   const record: VmRecord = {
@@ -62,8 +62,9 @@ export async function launchNew(
     ...what,
   };
   try {
-    const preparation = await prepared(record.spec, options);
-    const launchLocked = async () => {
+    const preparation = await prepared(record.spec, given);
+    const launchLocked = async (signal = given.signal) => {
+      const options = { ...given, signal };
       if (await readRecord(vmId))
         throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
       await clear?.();
@@ -74,14 +75,15 @@ export async function launchNew(
         await confirmed(ready, options);
         return statusOfAnswering(ready);
       } catch (error) {
-        const kept = await keptUnready(vmId, error, options);
+        const told = await calledOffOr(vmId, error);
+        const kept = await keptUnready(vmId, told, options);
         if (kept === undefined) await removeUnlessRunning(vmId);
-        throw kept ?? error;
+        throw kept ?? told;
       }
     };
-    return await withVmLock(vmId, launchLocked, { makeFolder: true });
+    return await withVmLock(vmId, launchLocked, { makeFolder: true, signal: given.signal });
   } catch (error) {
-    throw cancelledOr(error, options.signal);
+    throw cancelledOr(error, given.signal);
   }
 }
 

@@ -15,14 +15,14 @@ import {
 export interface DestroyReport extends ShutdownReport {
   /** Whether there was a folder of it to remove. */
   removed: boolean;
-  /** Whether a launch or an update was at work on it, which was called off. */
+  /** Whether somebody was at work on it, who was called off. */
   calledOff: boolean;
 }
 
 /**
  * Powers the VM down and removes every trace of it; one without a readable record is found by its folder's name. One that is not
- * there any more is no error. From `sigkill` whoever is at work on the VM is called off and its processes end at once. It then waits for
- * them, else until they are done, for 10 s or for `withinMs` where that is less, and throws VmBusy after that.
+ * there any more is no error. It waits for whoever is at work on the VM, for 10 s or for `withinMs` where that is less, and throws VmBusy after
+ * that. From `sigkill` they are called off, and the VM's processes end before anybody is waited for.
  */
 export async function destroyVm(
   vmId: string,
@@ -31,12 +31,14 @@ export async function destroyVm(
   const { withinMs = Infinity } = options;
   const start = performance.now();
   const within = () => ({ ...options, withinMs: withinMs - (performance.now() - start) });
-  // Before the record is read: a launch writes down what it starts, and then looks whether it was called off.
-  const calledOff = options.from === "sigkill" && (await callOff(vmId));
+  // Before the record is read: whoever starts a QEMU that is not in it yet ends that one.
+  const callsOff = options.from === "sigkill";
+  const calledOff = callsOff && (await callOff(vmId));
   const record = await readIntact(vmId);
-  const killed = record && options.from === "sigkill" ? await shutdownVm(record, options) : undefined;
+  const killed = record && callsOff ? await shutdownVm(record, options) : undefined;
   const report = await withVmLock(vmId, () => destroyLocked(vmId, within()), {
     evenWithout: true,
+    callsOff,
     signal: options.signal,
     waitMs: Math.min(defaultWaitMs, withinMs),
   }).catch((error: unknown) => {

@@ -7,7 +7,7 @@ import { exposuresOf } from "./plan/exposure.js";
 import { isBootedFromThem } from "./plan/fingerprint.js";
 import { handOver, settle } from "./change/handover.js";
 import { assertHostCanHold } from "./host/host-memory.js";
-import { withVmLock } from "./record/lock.js";
+import { calledOffOr, throwIfCalledOff, withVmLock } from "./record/lock.js";
 import { movePorts } from "./ports/move-ports.js";
 import { assertPortFree, overlap } from "./ports/ports.js";
 import { readRecord, stageRecord, writeRecord, type StartedVm, type VmRecord } from "./record/record.js";
@@ -39,7 +39,16 @@ export async function updateVm(
     return await launchNew(vmId, what, options, () => shutdownUnrecorded(vmId));
   }
   try {
-    return await withVmLock(vmId, () => updateLocked(vmId, spec, options), { signal: options.signal });
+    const work = async (signal = options.signal) => {
+      try {
+        const status = await updateLocked(vmId, spec, { ...options, signal });
+        await throwIfCalledOff(vmId);
+        return status;
+      } catch (error) {
+        throw await calledOffOr(vmId, error);
+      }
+    };
+    return await withVmLock(vmId, work, { signal: options.signal });
   } catch (error) {
     throw cancelledOr(error, options.signal);
   }

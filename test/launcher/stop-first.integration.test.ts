@@ -46,7 +46,7 @@ test("the old VM serves until it is the new one's turn, and goes on where that d
   const spec = { rvfPath: await sampleRvf(), apiPort: 0, enableKvm: false };
   const vm = await createVm(spec);
   const wanted = { ...spec, vcpus: 2, updateStrategy: "stopFirst" as const };
-  const queue = fillQueue();
+  const queue = await fillQueue();
   const waiting = (news: string[]) => eventually(() => news.some((text) => text.startsWith("waiting for")));
 
   const stop = new AbortController();

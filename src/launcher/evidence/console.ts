@@ -58,7 +58,13 @@ export function printable(text: string): string {
 }
 
 /** How many bytes there are, 0 where there is no file. Asked often while a guest boots, so at once: another thread would cost ten times as much. */
-export const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+export function sizeOf(path: string): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch {
+    return 0;
+  }
+}
 
 /** Whether the file, or the console in its two files, has any content yet. */
 export const hasOutput = (path: string): boolean => sizeOf(path) > 0 || sizeOf(formerConsole(path)) > 0;

@@ -34,11 +34,14 @@ function* limits(said: typeof fileText): Generator<{ most: number; free: () => n
     const path = own.exec(ours)?.[1];
     if (path === undefined) continue;
     for (let group = join(root, path); group.startsWith(root); group = dirname(group)) {
-      const numberIn = (file: string, line = /^(\d+)$/m) =>
-        Number(line.exec(said(join(group, file)))?.[1] ?? 0);
+      const numberIn = (file: string, line = /^(\d+)$/m) => Number(line.exec(said(join(group, file)))?.[1]);
       const most = numberIn(limit);
-      if (most > 0 && most < totalmem())
-        yield { most, free: () => Math.max(0, most - numberIn(used) + numberIn("memory.stat", cache)) };
+      // A use that cannot be read leaves nothing free rather than everything.
+      if (most < totalmem())
+        yield {
+          most,
+          free: () => Math.max(0, most - numberIn(used) + (numberIn("memory.stat", cache) || 0)) || 0,
+        };
     }
   }
 }

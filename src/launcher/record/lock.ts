@@ -6,7 +6,8 @@
  * all. The highest number counts. Whoever finds it free, or its holder dead, makes the next one, which only one can.
  * Nobody ever removes the highest; so one who looked long ago, and then makes a number that others have passed, sees that.
  *
- * A file `lock.N.off` calls the work of that holder off, and of no other: whoever kills the VM writes it, and need not wait to be heard.
+ * A file `lock.N.off` calls the work of that holder off, and of no other: whoever kills the VM writes it, and need not wait to be heard. It is
+ * looked for as long as the work goes on, which is told by its signal.
  */
 import { existsSync } from "node:fs";
 import { readFile, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
@@ -29,17 +30,29 @@ export interface LockOptions {
   evenWithout?: boolean;
   /** Whether to make the VM's folder: for a new one, which `prune` takes for a leftover until it is locked. */
   makeFolder?: boolean;
+  /** Whether whoever holds it meanwhile is called off. */
+  callsOff?: boolean;
   signal?: AbortSignal | undefined;
 }
 
+/** How often a work looks whether it was called off, in milliseconds. */
+const lookMs = 100;
+
 /**
- * Runs the work while nobody else works on the VM. Throws VmBusy, naming the holder, when the lock cannot be had in time; Cancelled by the signal, or
- * where the work failed after it was called off; VmNotFound when the VM has no folder (any more); Io when no lock can be made in it.
+ * Runs the work while nobody else works on the VM, with a signal that is aborted by the given one or when the work is called off. Throws VmBusy, naming
+ * the holder, when the lock cannot be had in time; Cancelled by the signal; VmNotFound when the VM has no folder (any more); Io when no lock can be
+ * made in it.
  */
 export async function withVmLock<T>(
   vmId: string,
-  work: () => Promise<T>,
-  { waitMs = defaultWaitMs, evenWithout = false, makeFolder = false, signal }: LockOptions = {},
+  work: (signal?: AbortSignal) => Promise<T>,
+  {
+    waitMs = defaultWaitMs,
+    evenWithout = false,
+    makeFolder = false,
+    callsOff = false,
+    signal,
+  }: LockOptions = {},
 ): Promise<T> {
   const dir = vmDir(vmId);
   const deadline = performance.now() + waitMs;
@@ -53,18 +66,19 @@ export async function withVmLock<T>(
       throw error;
     });
     if (lock === "removed") continue;
-    if (lock === undefined) return await work();
+    if (lock === undefined) return await work(signal);
     if ("target" in lock) {
+      const off = new AbortController();
+      const looking = setInterval(() => isMarked(dir, lock) && off.abort(calledOff(vmId)), lookMs);
       try {
-        return await work();
-      } catch (error) {
-        // A QEMU that was killed under it looks like anything.
-        throw isCalledOff(dir, lock) ? calledOff(vmId, error) : error;
+        return await work(AbortSignal.any([off.signal, ...(signal ? [signal] : [])]));
       } finally {
+        clearInterval(looking);
         await release(dir, lock);
       }
     }
-    if (performance.now() >= deadline) throw await busy(vmId, lock);
+    if (callsOff) await callOff(vmId);
+    if (performance.now() >= deadline) throw await busy(vmId, lock, callsOff);
     await sleep(50, undefined, { signal }).catch(() => {});
   }
 }
@@ -83,10 +97,7 @@ export async function vmLockHolder(vmId: string): Promise<ProcessIdentity | unde
   }
 }
 
-/**
- * Calls off what somebody does with the VM just now, and returns whether there is anybody. They notice while they wait for a boot's turn, when a
- * QEMU is up, and before they try anything else after a failure. Never fails: on a full disk they go on.
- */
+/** Calls off what somebody does with the VM just now, and returns whether there is anybody. Never fails: on a full disk they go on. */
 export async function callOff(vmId: string): Promise<boolean> {
   const dir = vmDir(vmId);
   try {
@@ -99,17 +110,29 @@ export async function callOff(vmId: string): Promise<boolean> {
   }
 }
 
-/** For whoever holds the VM's lock. Throws Cancelled where their work was called off. */
+/** For whoever holds the VM's lock, before anything else is tried after a failure. Throws Cancelled where their work was called off. */
 export async function throwIfCalledOff(vmId: string): Promise<void> {
-  const dir = vmDir(vmId);
-  const lock = await highest(dir).catch(() => undefined);
-  if (lock && isCalledOff(dir, lock)) throw calledOff(vmId);
+  if (await isCalledOff(vmId)) throw calledOff(vmId);
 }
 
-const isCalledOff = (dir: string, { number }: Lock): boolean => existsSync(markOf(dir, number));
+/** What a work that failed is to throw, asked while the VM has its folder: under one that was called off, a QEMU that was killed looks like anything. */
+export async function calledOffOr(vmId: string, error: unknown): Promise<unknown> {
+  if (!(await isCalledOff(vmId))) return error;
+  const isSaid = error instanceof MicroVmError && error.code === "Cancelled";
+  return calledOff(vmId, isSaid ? undefined : error);
+}
+
+async function isCalledOff(vmId: string): Promise<boolean> {
+  const dir = vmDir(vmId);
+  const lock = await highest(dir).catch(() => undefined);
+  return lock !== undefined && isMarked(dir, lock);
+}
+
+const isMarked = (dir: string, { number }: Lock): boolean => existsSync(markOf(dir, number));
 
 const calledOff = (vmId: string, cause?: unknown): MicroVmError =>
-  new MicroVmError("Cancelled", `it was called off, because somebody killed ${vmId} (\`microvm kill\`)`, {
+  new MicroVmError("Cancelled", `it was called off, because somebody killed ${vmId}`, {
+    hint: "Start it again where it is still wanted: `pulumi up`, or `microvm run`.",
     cause,
   });
 
@@ -174,11 +197,11 @@ const numbersIn = async (dir: string): Promise<number[]> =>
     return number === undefined ? [] : [Number(number)];
   });
 
+/** Marks too, of which one may have come after its lock was given back. */
 async function removeBelow(dir: string, limit: number): Promise<void> {
-  for (const number of await numbersIn(dir)) {
-    if (number >= limit) continue;
-    await rm(pathOf(dir, number), { force: true });
-    await rm(markOf(dir, number), { force: true });
+  for (const name of await readdir(dir)) {
+    const number = /^lock\.(\d+)(\.off)?$/.exec(name)?.[1];
+    if (number !== undefined && Number(number) < limit) await rm(join(dir, name), { force: true });
   }
 }
 
@@ -195,11 +218,13 @@ async function highest(dir: string): Promise<Lock> {
   }
 }
 
-async function busy(vmId: string, { pid }: ProcessIdentity): Promise<MicroVmError> {
+async function busy(vmId: string, { pid }: ProcessIdentity, isCalledOff: boolean): Promise<MicroVmError> {
   const name = (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim();
   const who = `process ${pid}${name && ` (${name})`}`;
   return new MicroVmError("VmBusy", `${vmId} is being changed by ${who} at this moment`, {
-    hint: `Try again when that is done. \`microvm kill ${vmId}\` calls it off, and ends the VM.`,
+    hint: isCalledOff
+      ? `It is called off and has not noticed yet; kill process ${pid} where it hangs, and try again.`
+      : `Try again when that is done. \`microvm kill ${vmId}\` calls it off, and ends the VM.`,
   });
 }
 

@@ -125,8 +125,8 @@ export async function writeRecord(record: VmRecord): Promise<void> {
 }
 
 /**
- * All of writeRecord but the rename. Four times in each launch: the library that does so elsewhere sets handlers for all
- * signals each time and changes threads for each step, where only the disk is worth waiting for in another.
+ * All of writeRecord but the rename. It is done at once but for the fsync, because of four records a launch only the disk is worth a wait in
+ * another thread.
  */
 export async function stageRecord(record: VmRecord): Promise<StagedRecord> {
   const { vmId } = record;

@@ -15,7 +15,6 @@ import type { Preparation } from "../plan/prepare.js";
 import { hostBootId, waitGone, type VmProcess } from "../host/process.js";
 import type { Progress } from "../progress.js";
 import { race, waitReady } from "./ready.js";
-import { throwIfCalledOff } from "../record/lock.js";
 import { removeStale, writeRecord, type Generation, type VmRecord } from "../record/record.js";
 import { hang, silence, type Lifeless } from "./sign-of-life.js";
 import { spawnQemu, startFailure } from "./spawn.js";
@@ -75,9 +74,9 @@ export async function prepareGeneration(
     },
   };
   // Sockets of an earlier attempt would pass for this one's.
-  const former = [...Object.values(sockets), generationFiles(record.vmId, number).dir];
-  for (const path of former.filter((one) => existsSync(one)))
-    await rm(path, { recursive: true, force: true });
+  const stale = [...Object.values(sockets), generationFiles(record.vmId, number).dir];
+  // Mostly there is none, which is known sooner here than in another thread.
+  for (const path of stale.filter((one) => existsSync(one))) await rm(path, removal);
   await writeRecord(recordOf(attempt, options));
   await removeStale(recordOf(attempt, options));
   return attempt;
@@ -143,8 +142,6 @@ export async function bring(
   const known = { pid, startTicks, ...(!saving && bound), ...(goOn && { warm: true as const }) };
   const running: Attempt = { ...attempt, generation: { ...generation, ...known } };
   await writeRecord(recordOf(running, options));
-  // Whoever calls it off from now on finds the process.
-  await throwIfCalledOff(vmId);
 
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
   const url = apiUrl(bound.boundApiPort, spec.bindAddress);

@@ -23,15 +23,13 @@ const bootsAtOnce = (): number => 2 * availableParallelism();
 export interface QueueOptions extends Progress {
   /** The guest's memory, in MiB. */
   memoryMb: number;
-  /** Throws where the boot is not wanted any more; asked as long as it waits. */
-  stillWanted?: () => Promise<void>;
   /** How long nothing may move before it, in milliseconds. Default 10 minutes for other boots, one for free memory. */
   patience?: { bootsMs: number; memoryMs: number };
 }
 
 /**
  * Runs the work when processor and memory are there for it, and tells it for how many milliseconds that was awaited. Throws
- * HostMemoryTooSmall where this host has too little memory, Timeout when the boots before it do not end, the signal's reason, and what `stillWanted` throws.
+ * HostMemoryTooSmall where this host has too little memory, Timeout when the boots before it do not end, and the signal's reason.
  */
 export async function inTurn<T>(options: QueueOptions, work: (waitedMs: number) => Promise<T>): Promise<T> {
   assertHostCanHold(options.memoryMb);
@@ -71,19 +69,12 @@ async function leave({ dir, name, target }: Place): Promise<void> {
 
 /** Returns after how many milliseconds, 0 where there was nothing to wait for. */
 async function awaitTurn(place: Place, options: QueueOptions): Promise<number> {
-  const {
-    memoryMb,
-    stillWanted,
-    signal,
-    onProgress,
-    patience = { bootsMs: 600_000, memoryMs: 60_000 },
-  } = options;
+  const { memoryMb, signal, onProgress, patience = { bootsMs: 600_000, memoryMs: 60_000 } } = options;
   const since = performance.now();
   let said: "boots" | "memory" | undefined;
   let last = { ahead: -1, at: since };
   for (;;) {
     signal?.throwIfAborted();
-    await stillWanted?.();
     const { first, ahead } = await boots(place);
     const freeMb = freeMemoryMb() - first.reduce((sum, boot) => sum + memoryTakenMb(boot.memoryMb), 0);
     const hasTurn = first.length < bootsAtOnce();

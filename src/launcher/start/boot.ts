@@ -22,8 +22,9 @@ export async function boot(
   const { replaces } = options;
   // What the other leaves is there for this one.
   const memoryMb = Math.max(0, record.spec.memoryMb - (replaces?.memoryMb ?? 0));
-  const stillWanted = () => throwIfCalledOff(record.vmId);
-  return await inTurn({ ...options, memoryMb, stillWanted }, async (waitedMs) => {
+  return await inTurn({ ...options, memoryMb }, async (waitedMs) => {
+    // A boot without a signal, as of the old VM again, may have waited long.
+    await throwIfCalledOff(record.vmId);
     await replaces?.stop();
     const ready = await bootUnderFirst(record, preparation, options);
     const { bootMillis = 0, accelerator, warm } = ready.generation;

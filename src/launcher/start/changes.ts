@@ -18,8 +18,8 @@ export async function* changesOf(path: string, signal: AbortSignal): AsyncGenera
   try {
     while (!signal.aborted) {
       changed = false;
-      const yielded = performance.now();
       yield;
+      const looked = performance.now();
       await new Promise<void>((done) => {
         const timer = setTimeout(done, watcher ? pauses.noticed : pauses.unnoticed);
         wake = () => {
@@ -29,7 +29,7 @@ export async function* changesOf(path: string, signal: AbortSignal): AsyncGenera
         if (changed) wake();
       });
       // A guest that floods its file must not keep us busy.
-      if (performance.now() - yielded < 2) await sleep(2);
+      if (performance.now() - looked < 2) await sleep(2);
     }
   } finally {
     signal.removeEventListener("abort", notice);

@@ -8,7 +8,7 @@ import { FATAL_LINE, READY_LINE } from "../../appliance/contract.js";
 import { probeHealth } from "../../client/index.js";
 import { MicroVmError } from "../../errors.js";
 import { changesOf } from "./changes.js";
-import { firstBytes, hasOutput } from "../evidence/console.js";
+import { firstBytes, hasOutput, sizeOf } from "../evidence/console.js";
 import { evidenceOf, readEnding } from "../evidence/ending.js";
 import { wordsBytes } from "./keeper.js";
 import { isAlive, type ProcessIdentity } from "../host/process.js";
@@ -96,7 +96,7 @@ async function guestWords({
   files,
   nonce,
 }: Pick<ReadyWatch, "files" | "nonce">): Promise<{ ready: boolean; fatal?: string | undefined }> {
-  if (!hasOutput(files.ready)) return { ready: false };
+  if (sizeOf(files.ready) === 0) return { ready: false };
   const lines = (await firstBytes(files.ready, wordsBytes)).toString("utf8").split("\n").slice(0, -1);
   const fatal = lines.find((line) => line.startsWith(`${FATAL_LINE} `));
   return { ready: lines.includes(`${READY_LINE} ${nonce}`), fatal: fatal?.slice(FATAL_LINE.length + 1) };

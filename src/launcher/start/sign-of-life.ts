@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockReads } from "../../qmp/index.js";
-import { hasOutput, sizeOf, tailLines } from "../evidence/console.js";
+import { sizeOf, tailLines } from "../evidence/console.js";
 import { connectMonitor } from "../evidence/monitor.js";
 import { cpuSeconds, type ProcessIdentity } from "../host/process.js";
 import type { Generation } from "../record/record.js";
@@ -63,7 +63,7 @@ async function standstill(awaited: Awaited, { clock, allowance, signal }: Stands
  * nothing: firmware and the kernel's setup code write where the kernel is never executed. Undefined where it cannot be told.
  */
 export async function hasRun({ generation, files }: Awaited): Promise<boolean | undefined> {
-  if (hasOutput(files.ready)) return true;
+  if (sizeOf(files.ready) > 0) return true;
   const console = await tailLines(files.console, 60);
   if (/^\[ *(?!0\.000000\])\d+\.\d{6}\]/m.test(console)) return true;
   try {

@@ -38,6 +38,7 @@ export async function warmStart(start: Start, record: VmRecord): Promise<Attempt
     files ??= await saved(start, record, key, remember);
   } catch (error) {
     if (!(error instanceof Unsaved)) throw error;
+    await throwIfCalledOff(record.vmId);
     cold(error.cause);
   }
   try {

@@ -33,6 +33,11 @@ test("groups of the first version, in which what is not limited has a limit beyo
   expect([totalMemory(said), freeMemory(said)]).toEqual([200_000_000, 0]);
 });
 
+test("a group whose use cannot be read leaves nothing free", () => {
+  const said = files({ "/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/memory.max": "300000000\n" });
+  expect([totalMemory(said), freeMemory(said)]).toEqual([300_000_000, 0]);
+});
+
 test("a group that is larger than the host changes nothing", () => {
   const said = files({
     "/proc/self/cgroup": "0::/\n",

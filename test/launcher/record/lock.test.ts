@@ -6,7 +6,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { callOff, throwIfCalledOff, vmLockHolder, withVmLock } from "../../../src/launcher/record/lock.js";
+import {
+  calledOffOr,
+  callOff,
+  throwIfCalledOff,
+  vmLockHolder,
+  withVmLock,
+} from "../../../src/launcher/record/lock.js";
 import { hostBootId, processWith } from "../../../src/launcher/host/process.js";
 import { removeVmDir, vmDir } from "../../../src/launcher/record/vm-folder.js";
 
@@ -115,25 +121,49 @@ test("a failed work gives it back", async () => {
   expect(await withVmLock("db-1", () => Promise.resolve(1), { waitMs: 0 })).toBe(1);
 });
 
-test("whoever holds it can be called off, and notices by itself or when it fails", async () => {
-  expect(await callOff("db-1")).toBe(false);
-  const noticed = withVmLock("db-1", async () => {
-    await throwIfCalledOff("db-1");
-    expect(await callOff("db-1")).toBe(true);
-    expect(await callOff("db-1")).toBe(true);
-    await throwIfCalledOff("db-1");
+describe("whoever holds it can be called off", () => {
+  const cancelled = { code: "Cancelled", message: expect.stringContaining("somebody killed db-1") as string };
+
+  test("and notices by the signal, when asking, or when something fails", async () => {
+    expect(await callOff("db-1")).toBe(false);
+    await withVmLock("db-1", async (signal) => {
+      await throwIfCalledOff("db-1");
+      expect(await callOff("db-1")).toBe(true);
+      expect(await callOff("db-1")).toBe(true);
+      await expect(throwIfCalledOff("db-1")).rejects.toMatchObject(cancelled);
+      const gone = new Error("QEMU is gone");
+      expect(await calledOffOr("db-1", gone)).toMatchObject({ ...cancelled, cause: gone });
+      await once(signal!, "abort");
+      expect(signal!.reason).toMatchObject(cancelled);
+      const said = await calledOffOr("db-1", signal!.reason);
+      expect(said).toMatchObject(cancelled);
+      expect(said).not.toHaveProperty("cause");
+    });
   });
-  const cancelled = { code: "Cancelled", message: expect.stringContaining("`microvm kill`") as string };
-  await expect(noticed).rejects.toMatchObject(cancelled);
-  const failed = withVmLock("db-1", async () => {
-    await callOff("db-1");
-    throw new Error("QEMU is gone");
+
+  test("the next one is not meant, and a mark that came late is removed", async () => {
+    expect(await withVmLock("db-1", () => callOff("db-1"))).toBe(true);
+    await writeFile(join(vmDir("db-1"), "lock.1.off"), "");
+    await withVmLock("db-1", async () => {
+      await throwIfCalledOff("db-1");
+      expect(await calledOffOr("db-1", "as it was")).toBe("as it was");
+    });
+    expect(await lockFiles()).toHaveLength(1);
   });
-  await expect(failed).rejects.toMatchObject({ ...cancelled, cause: new Error("QEMU is gone") });
-  // The next one is not meant, nor is one that was done before it noticed.
-  await withVmLock("db-1", () => throwIfCalledOff("db-1"));
-  expect(await withVmLock("db-1", () => callOff("db-1"))).toBe(true);
-  expect(await lockFiles()).toHaveLength(1);
+
+  test("by one that waits for it, whoever comes to hold it meanwhile", async () => {
+    const untilCalledOff = () =>
+      withVmLock("db-1", async (signal) => void (signal!.aborted || (await once(signal!, "abort"))), {
+        waitMs: 60_000,
+      });
+    const others = [untilCalledOff(), untilCalledOff()];
+    expect(await withVmLock("db-1", () => Promise.resolve("done"), { callsOff: true, waitMs: 60_000 })).toBe(
+      "done",
+    );
+    // One that comes only after that is nobody's to call off.
+    const left = setInterval(() => void callOff("db-1"), 50);
+    await Promise.all(others).finally(() => clearInterval(left));
+  }, 120_000);
 });
 
 test("a VM without a folder has nobody to call off", async () => {

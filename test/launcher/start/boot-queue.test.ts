@@ -168,14 +168,6 @@ test("a wait can be cancelled, and a failed boot makes room", async () => {
   expect(await queued()).toBe(0);
 });
 
-test("a wait ends where the boot is not wanted any more", async () => {
-  await elsewhere(atOnce);
-  let asked = 0;
-  const stillWanted = () => (++asked < 3 ? Promise.resolve() : Promise.reject(new Error("called off")));
-  await expect(inTurn({ memoryMb: 1, stillWanted }, never)).rejects.toThrow("called off");
-  expect(await queued()).toBe(atOnce);
-});
-
 test("where no place can be taken, the boot goes on", async () => {
   await writeFile(bootsDir(), "");
   expect(await inTurn({ memoryMb: 1 }, (waitedMs) => Promise.resolve(waitedMs))).toBe(0);
