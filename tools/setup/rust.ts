@@ -58,7 +58,7 @@ async function findOrInstall(report: Report): Promise<string> {
   if (found) return found;
   const hint = "Install Rust 1.87 or newer: https://rustup.rs (with rustup already there: rustup update)";
   if (await which("rustup", [cargoBin()]))
-    throw new SetupError("rustup's Rust is older than 1.87.", { hint });
+    throw new SetupError("rustup has no Rust 1.87 or newer.", { hint });
   try {
     await runVendorInstaller(
       "https://sh.rustup.rs",
