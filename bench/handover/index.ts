@@ -176,7 +176,7 @@ function evaluate(updates: Update[]): Omit<Measured, "versions"> {
       total("failed", ({ failed }) => failed.length, { atMost: 0 }),
       total("wrong answers", ({ wrong }) => wrong.length, { atMost: 0 }),
       total("new connections refused, then made", ({ refused }) => refused),
-      times("ports changed in place", inPlace, ({ moveMs }) => moveMs),
+      times("ports changed in place", inPlace, ({ moveMs }) => moveMs, 10),
       times("ports changed in place: open nowhere", inPlace, ({ closedMs }) => closedMs, 10),
       times("ports handed over to the next VM", beside, ({ moveMs }) => moveMs),
       times("ports handed over: open nowhere", beside, ({ closedMs }) => closedMs),
