@@ -53,7 +53,7 @@ export function addAdopt(program: Command): void {
 
 async function adopt(id: string, { stackFile, name, output, force }: AdoptOptions): Promise<Adoption> {
   const exported = parseExport(
-    await readInputFile("stack's file", stackFile, `pulumi stack export --file ${stackFile}`),
+    await readInputFile("stack's file", stackFile, `\`pulumi stack export --file ${stackFile}\` writes it.`),
   );
   const { project, stack } = stackIn(exported);
   const owner = { project, stack, resource: name };

@@ -28,7 +28,7 @@ export function parseExport(text: string): Exported {
       "InvalidArgument",
       "the stack's file is not one that `pulumi stack export` writes",
       {
-        hint: "pulumi stack export --file stack.json",
+        hint: "`pulumi stack export --file stack.json` writes one.",
         cause,
       },
     );

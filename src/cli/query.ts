@@ -19,7 +19,7 @@ export function addQuery(program: Command): void {
     .option("-k <n>", "how many neighbours, up to 10000", wholeNumber, 10)
     .option("--json", "print JSON")
     .action(async (target: string, options: QueryOptions) => {
-      const neighbours = /^https?:\/\//.test(target)
+      const neighbours = /^\w+:\/\//.test(target)
         ? await query(target.replace(/\/+$/, ""), options.vector, options.k)
         : await (await attach(target)).query(options.vector, options.k);
       print(neighbours, options, () =>

@@ -56,6 +56,8 @@ class NoReply extends Error {}
 /** Whether that is why `exchange` threw. */
 export const hadNoReply = (error: unknown): boolean => (error as Error).cause instanceof NoReply;
 
+const hint = "`microvm ls` shows the VMs of this host with their URLs, and what is wrong with each.";
+
 /** What Node calls the end of a connection that it did not begin. */
 const endings = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
@@ -77,7 +79,7 @@ export async function exchange(url: URL, options: Exchange): Promise<HttpReply> 
   };
   const limit = (ms: number, missing: string): NodeJS.Timeout =>
     setTimeout(
-      () => stop(new MicroVmError("Timeout", `${what}: no ${missing} within ${Math.round(ms)} ms`)),
+      () => stop(new MicroVmError("Timeout", `${what}: no ${missing} within ${Math.round(ms)} ms`, { hint })),
       Math.min(ms, MAX_TIMER_MS),
     );
   const cancel = (): void =>
@@ -98,7 +100,7 @@ export async function exchange(url: URL, options: Exchange): Promise<HttpReply> 
   } catch (cause) {
     const hasEnded = endings.includes(systemErrorCode(cause) ?? "") && !outgoing.socket?.bytesRead;
     const why = hasEnded ? new NoReply(words(cause), { cause }) : cause;
-    throw stopped ?? new MicroVmError("GuestHttp", `${what}: ${words(cause)}`, { cause: why });
+    throw stopped ?? new MicroVmError("GuestHttp", `${what}: ${words(cause)}`, { cause: why, hint });
   } finally {
     clearTimeout(wholeLimit);
     clearTimeout(connectLimit);

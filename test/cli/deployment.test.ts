@@ -57,7 +57,10 @@ test.each(["", "[]", "{}", '{"version":9,"deployment":{}}', '{"version":3,"deplo
   "what is no export is refused with how to make one: %s",
   (text) => {
     const refusal = errorOf(() => parseExport(text));
-    expect(refusal).toMatchObject({ code: "InvalidArgument", hint: "pulumi stack export --file stack.json" });
+    expect(refusal).toMatchObject({
+      code: "InvalidArgument",
+      hint: "`pulumi stack export --file stack.json` writes one.",
+    });
   },
 );
 

@@ -173,7 +173,10 @@ function bootableArch(
   property: "rvfPath" | "kernelPath",
 ): Arch {
   if (arch !== "unknown" && bootable[arch].includes(kind)) return arch;
-  throw new MicroVmError("KernelUnsupported", `a kernel of kind ${kind} for ${arch} cannot be booted here`, {
+  const which = property === "rvfPath" ? "the RVF's kernel" : "the file of kernelPath";
+  const what =
+    kind === "unknown" ? "is no kernel image" : `is of kind ${kind} for ${arch} and cannot be booted here`;
+  throw new MicroVmError("KernelUnsupported", `${which} ${what}`, {
     hint: `${property === "rvfPath" ? "Embed" : "Name"} an x86-64 bzImage or vmlinux with a PVH note, an arm64 Image (plain or gzip), or a riscv64 Image.`,
     property,
   });

@@ -118,7 +118,9 @@ async function death(watch: ReadyWatch): Promise<MicroVmError> {
     hint:
       ending.how === "panic"
         ? "The kernel needs an init that starts an HTTP server: check the RVF's image and its command line."
-        : "The console's last lines above are the guest's own; more memoryMb helps where it ran out of memory.",
+        : hasOutput(watch.files.console)
+          ? "The console's last lines above are the guest's own; more memoryMb helps where it ran out of memory."
+          : "The guest came to no word: memoryMb is too little to unpack its kernel, or the kernel is not one for this machine.",
   });
 }
 
