@@ -70,7 +70,7 @@ const drifts: Record<string, Drift> = {
   stopped: {
     happens: async ({ pid }) => Promise.resolve(process.kill(pid, "SIGSTOP")),
     words: "its process is stopped",
-    then: "nothing",
+    then: "the console",
   },
   unheard: {
     happens: async ({ qmpSocket }) => await rm(qmpSocket),
@@ -138,6 +138,8 @@ async function vms(): Promise<Record<string, VmStatus>> {
 /** Has it happen to each of these VMs, and returns what they were. */
 async function befall(befallen: string[]): Promise<Record<string, VmStatus>> {
   const before = await vms();
+  // A signal to process 0 would go to every process of the tests.
+  for (const name of befallen) expect([name, before[name]?.pid || 0]).not.toEqual([name, 0]);
   await Promise.all(befallen.map(async (name) => await drifts[name]!.happens(before[name]!)));
   return before;
 }
