@@ -45,7 +45,7 @@ test("a record from before inputs existed is the same spec with their defaults",
 
 test("an update that cannot be leaves the VM running as it was", async () => {
   await expect(updateVm(vm.vmId, spec({ kernelPath: join(state.dir, "none") }))).rejects.toMatchObject({
-    code: "InvalidArgument",
+    code: "FileNotFound",
     property: "kernelPath",
   });
   await expect(updateVm(vm.vmId, spec({ memoryMb: 1 }))).rejects.toMatchObject({ property: "memoryMb" });

@@ -58,8 +58,11 @@ export async function shutdownProcess(
   const powerdownMs = (withDefaults(record.spec).shutdownTimeoutSeconds ?? 0) * 1000;
   const within = limiter(options);
   const ends = (timeoutMs: number) => waitGone(vm, within(timeoutMs));
-  const ask = (monitor: QmpConnection, command: typeof systemPowerdown) =>
-    isTaken(command(monitor, { timeoutMs: within(deadlines.reply) }));
+  const ask = async (monitor: QmpConnection, command: typeof systemPowerdown) => {
+    const timeoutMs = within(deadlines.reply);
+    // Without time to wait for what it does it would only blur how the VM ended.
+    return timeoutMs > 0 && (await isTaken(command(monitor, { timeoutMs })));
+  };
   if (from !== "sigkill") {
     // A process that somebody stopped could hear of none of the gentle means.
     if (isStopped(vm)) signalVm(vm, "SIGCONT");
