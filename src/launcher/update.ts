@@ -10,7 +10,14 @@ import { assertHostCanHold } from "./host/host-memory.js";
 import { calledOffOr, throwIfCalledOff, withVmLock } from "./record/lock.js";
 import { movePorts } from "./ports/move-ports.js";
 import { assertPortFree, overlap } from "./ports/ports.js";
-import { readRecord, stageRecord, writeRecord, type StartedVm, type VmRecord } from "./record/record.js";
+import {
+  readRecord,
+  removeStale,
+  stageRecord,
+  writeRecord,
+  type StartedVm,
+  type VmRecord,
+} from "./record/record.js";
 import { relaunch, whyStopFirst } from "./change/relaunch.js";
 import { shutdownUnrecorded } from "./end/shutdown.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
@@ -62,6 +69,8 @@ async function updateLocked(
   const found = await readRecord(vmId);
   if (found === undefined)
     throw new MicroVmError("VmNotFound", `${vmId} was removed by another process meanwhile`);
+  // A launcher that died while it changed ports left the record that it was about to put in place.
+  await removeStale(found);
   const old = await takenAsReady(await settle(found, options));
   const { owner = old.owner, name = old.name } = options;
   const wanted: VmRecord = { ...old, owner, name: checkedName(name), spec };

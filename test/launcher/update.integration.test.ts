@@ -1,5 +1,6 @@
 /** What an update boots anew, and what it leaves alone. */
-import { copyFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   createVm,
@@ -10,6 +11,7 @@ import {
   type VmStatus,
 } from "../../src/launcher/index.js";
 import { readRecord, writeRecord } from "../../src/launcher/record/record.js";
+import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours, sampleRvf } from "../support/rvf.js";
@@ -34,6 +36,13 @@ test("the same spec and file leave the VM running", async () => {
   const same = await updateVm(vm.vmId, spec(), { onProgress: (text) => progress.push(text) });
   expect(same).toEqual(vm);
   expect(progress).toEqual([]);
+});
+
+test("what a launcher left that died while it changed ports goes with the next update", async () => {
+  const halfWritten = join(vmDir(vm.vmId), "record.json.1234");
+  await writeFile(halfWritten, "{");
+  expect(await updateVm(vm.vmId, spec())).toEqual(vm);
+  expect(existsSync(halfWritten)).toBe(false);
 });
 
 test("a record from before inputs existed is the same spec with their defaults", async () => {
