@@ -94,3 +94,11 @@ export function systemErrorCode(error: unknown): string | undefined {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   return typeof code === "string" ? code : undefined;
 }
+
+/** Whether what a system call failed for is that nothing is at the path. */
+export const isMissing = (error: unknown): boolean =>
+  ["ENOENT", "ENOTDIR"].includes(systemErrorCode(error) ?? "");
+
+/** For a path that a user gave; see `isMissing`. */
+export const fileNotFound = (path: string, options: MicroVmErrorOptions): MicroVmError =>
+  new MicroVmError("FileNotFound", `There is no file at "${path}".`, options);

@@ -1,6 +1,6 @@
 /** Small files that the user names: keys, a stack's export. */
 import { readFile } from "node:fs/promises";
-import { MicroVmError, systemErrorCode } from "../errors.js";
+import { fileNotFound, isMissing, MicroVmError, systemErrorCode } from "../errors.js";
 
 /** The text of a file, which may be a pipe. Throws as `unread` makes it. */
 export async function readInputFile(name: string, path: string, hint: string): Promise<string> {
@@ -11,9 +11,8 @@ export async function readInputFile(name: string, path: string, hint: string): P
 
 /** The error for one that could not be read: FileNotFound, InvalidArgument for a directory, else Io. */
 export function unread(name: string, path: string, cause: unknown, hint: string): MicroVmError {
+  if (isMissing(cause)) return fileNotFound(path, { cause, hint });
   const code = systemErrorCode(cause);
-  if (code === "ENOENT" || code === "ENOTDIR")
-    return new MicroVmError("FileNotFound", `There is no file at "${path}".`, { cause, hint });
   return code === "EISDIR"
     ? new MicroVmError("InvalidArgument", `The ${name} "${path}" is a directory.`, { cause, hint })
     : new MicroVmError("Io", `The ${name} "${path}" cannot be read (${code ?? String(cause)}).`, {

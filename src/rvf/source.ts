@@ -1,7 +1,7 @@
 /** Random and streamed access to one regular file, in memory that does not grow with the file. */
 import { constants, type BigIntStats } from "node:fs";
 import { open, stat, type FileHandle } from "node:fs/promises";
-import { MicroVmError, systemErrorCode, type ErrorCode } from "../errors.js";
+import { fileNotFound, isMissing, MicroVmError, systemErrorCode, type ErrorCode } from "../errors.js";
 
 /** Bytes of a file: `length` from `start` on. */
 export interface ByteRange {
@@ -107,13 +107,9 @@ function refuseIrregular(stats: BigIntStats, path: string, subject: Subject): vo
 function openError(error: unknown, path: string, subject: Subject): MicroVmError {
   if (error instanceof MicroVmError) return error;
   const { name, property } = subjects[subject];
-  const code = systemErrorCode(error);
-  if (code === "ENOENT" || code === "ENOTDIR")
-    return new MicroVmError("FileNotFound", `There is no file at "${path}".`, { property, cause: error });
-  return new MicroVmError("Io", `The ${name} "${path}" cannot be read (${code ?? String(error)}).`, {
-    property,
-    cause: error,
-  });
+  if (isMissing(error)) return fileNotFound(path, { property, cause: error });
+  const why = systemErrorCode(error) ?? String(error);
+  return new MicroVmError("Io", `The ${name} "${path}" cannot be read (${why}).`, { property, cause: error });
 }
 
 /** Reads from a file that is open already; `path` and `subject` are for the words of errors. */

@@ -1,10 +1,11 @@
 /** Real ends of real VMs, as another process finds them afterwards, when nobody was watching. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { destroyVm, launch, type MicroVmHandle, type VmStatus } from "../../src/launcher/index.js";
 import { connectQmp, quit } from "../../src/qmp/index.js";
 import { json } from "../cli/command.js";
 import { makeMemoryGroup, testOutOfMemory } from "../support/memory-group.js";
+import { parentOf } from "../support/parent.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { tell, toldGuest, writeToldInitramfs } from "../support/told-guest.js";
@@ -34,12 +35,6 @@ const signal = (name: NodeJS.Signals) => (): void => void process.kill(vm.pid, n
 async function statusAfterwards(): Promise<VmStatus> {
   await eventually(() => !isAlive(vm.pid));
   return await json<VmStatus>("status", vm.vmId);
-}
-
-/** The shell above QEMU. */
-function keeperPid(): number {
-  const stat = readFileSync(`/proc/${vm.pid}/stat`, "utf8");
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
 }
 
 test.each<[string, () => unknown, Partial<Record<keyof VmStatus, unknown>>]>([
@@ -109,7 +104,7 @@ test.each<[string, () => unknown, Partial<Record<keyof VmStatus, unknown>>]>([
 });
 
 test("a power-off that QEMU alone could tell of, because its shell had been killed", async () => {
-  process.kill(keeperPid(), "SIGKILL");
+  process.kill(parentOf(vm.pid), "SIGKILL");
   await tell(guest, "o");
   const status = await statusAfterwards();
   expect(status).toMatchObject({ state: "exited", ending: "clean", status: "exited: the guest powered off" });

@@ -1,10 +1,11 @@
 /** VMs whose host, process or record is not what it was when they were launched. */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attach, createVm, destroyVm, statusOf, updateVm, type VmStatus } from "../../src/launcher/index.js";
 import { readRecord, writeRecord, type VmRecord } from "../../src/launcher/record/record.js";
 import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
+import { parentOf } from "../support/parent.js";
 import { sampleRvf } from "../support/rvf.js";
 import { leftovers, privateState } from "../support/state.js";
 import { eventually, isAlive } from "../support/wait.js";
@@ -16,11 +17,6 @@ const spec = async () => ({ rvfPath: await sampleRvf(), apiPort: 0 });
 beforeAll(async () => {
   vm = await createVm(await spec());
 });
-
-async function parentOf(pid: number): Promise<number> {
-  const line = await readFile(`/proc/${pid}/stat`, "utf8");
-  return Number(line.slice(line.lastIndexOf(")") + 2).split(" ")[1]);
-}
 
 /** As the file says it, for what the type forbids. */
 async function editRecord(edit: (record: VmRecord) => object): Promise<void> {
@@ -54,7 +50,7 @@ test("a VM whose process was stopped says so, and goes on", async () => {
 
 test("a VM that went with its host is told from one that ended, and relaunched", async () => {
   // Of the shell that would write its exit status nothing is left either.
-  process.kill(await parentOf(vm.pid), "SIGKILL");
+  process.kill(parentOf(vm.pid), "SIGKILL");
   process.kill(vm.pid, "SIGKILL");
   await eventually(() => !isAlive(vm.pid));
   expect(await statusOf(vm.vmId)).toMatchObject({ state: "exited", ending: "unknown", pid: 0 });

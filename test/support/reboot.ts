@@ -2,12 +2,11 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { vmDir } from "../../src/launcher/record/vm-folder.js";
+import { parentOf } from "./parent.js";
 
 /** Whoever was there to note down how QEMU ended goes with it, and so does the boot that the record knows. */
 export async function pretendReboot({ vmId, pid }: { vmId: string; pid: number }): Promise<void> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  const shell = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-  process.kill(shell, "SIGKILL");
+  process.kill(parentOf(pid), "SIGKILL");
   process.kill(pid, "SIGKILL");
   const path = join(vmDir(vmId), "record.json");
   const text = await readFile(path, "utf8");

@@ -5,7 +5,7 @@ import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
-import { MicroVmError, systemErrorCode } from "../../errors.js";
+import { isMissing, MicroVmError, systemErrorCode } from "../../errors.js";
 import { shortSocketDir, vmsDir } from "../../paths.js";
 import { accelerators } from "../host/cpu.js";
 import { findVmProcess, type VmProcess } from "../host/process.js";
@@ -180,7 +180,7 @@ export async function readRecord(vmId: string): Promise<VmRecord | undefined> {
   try {
     text = await readFile(recordPath(vmId), "utf8");
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(systemErrorCode(error) ?? "")) return undefined;
+    if (isMissing(error)) return undefined;
     throw new MicroVmError("Io", `cannot read the record of ${vmId}: ${(error as Error).message}`, {
       hint: `Check that ${recordPath(vmId)} can be read.`,
       cause: error,
