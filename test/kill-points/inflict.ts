@@ -78,11 +78,19 @@ async function prepare(round: Round, { operation }: Point): Promise<void> {
   if (isThere && operation === "create") await finish(round, "destroy", "up");
   if (!isThere && operation !== "create") await finish(round, "up", "destroy");
   const { ports } = stack;
-  const { updateStrategy: _, ...wish } = stack.wish;
+  const { updateStrategy: _, options: __, ...wish } = stack.wish;
   const other = <T>(now: T, [one, two]: readonly [T, T]): T => (now === one ? two : one);
   const memoryMb = other(wish.memoryMb, [128, 144]);
   if (operation === "update") await stack.set({ ...wish, memoryMb });
   if (operation === "stopFirst") await stack.set({ ...wish, memoryMb, updateStrategy: "stopFirst" });
+  const replaceOnChanges: ["memoryMb"] = ["memoryMb"];
+  if (operation === "replace") await stack.set({ ...wish, memoryMb, options: { replaceOnChanges } });
+  // Two VMs cannot have one port.
+  if (operation === "replaceBeside")
+    await stack.set({
+      ...{ apiPort: 0, memoryMb },
+      options: { replaceOnChanges, deleteBeforeReplace: false },
+    });
   if (operation === "ports") await stack.set({ ...wish, apiPort: other(wish.apiPort, ports) });
 }
 
@@ -115,7 +123,7 @@ async function expectOne({ stack, wrong }: Round): Promise<void> {
   const isAsAsked =
     isUp(status) &&
     status!.spec.memoryMb === stack.wish.memoryMb &&
-    status!.boundApiPort === stack.wish.apiPort;
+    [0, status!.boundApiPort].includes(stack.wish.apiPort);
   const { url, pid } = vm.outputs;
   if (!isAsAsked || status!.url !== url || status!.pid !== pid)
     wrong.push({

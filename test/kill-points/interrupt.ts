@@ -37,7 +37,7 @@ export async function interrupt(
   while (!ended && !reached) {
     // The plugin is the last to come, and looking for them takes long.
     if (parties.plugin === undefined) parties = partiesOf(cli.pid!);
-    reached = isIt({ parties, sight: look(stack.stateFile), before });
+    reached = isIt({ parties, sight: look(stack.stateFile, before.record?.vmId), before });
     if (!reached) await sleep(2);
   }
   if (reached) await victims[victim]({ cli, words: () => words, parties: () => parties });

@@ -36,6 +36,16 @@ const isSavedAnew: Moments = {
   "it is saved": (now) => now.sight.newest > now.before.newest && isSaved(now),
 };
 
+/** Of a VM that takes another's place in the state. */
+const ofAnother: Moments = {
+  "the new one is recorded": (now) => isAnother(now),
+  "the new one's guest is ready": (now) => isAnother(now) && now.sight.has("ready"),
+  "the new one is saved": (now) => isAnother(now) && isSaved(now),
+};
+
+const isAnother = ({ sight: { record }, before }: Now): boolean =>
+  record !== undefined && record.vmId !== before.record!.vmId;
+
 export const momentsOf = {
   create: { ...begins, ...isRecorded, ...boots, "it is saved": isSaved },
   /** The new one boots beside the old one. */
@@ -63,6 +73,18 @@ export const momentsOf = {
       sight.record?.generation?.boundApiPort !== before.record?.generation?.boundApiPort,
     "it is saved": ({ sight }) =>
       new RegExp(`"boundApiPort": ?${sight.record?.generation?.boundApiPort}\\b`).test(sight.state),
+  },
+  /** The old one goes before the new one is made. */
+  replace: {
+    ...begins,
+    "the old one is told to go": ({ sight }) => sight.record?.phase === "stopping",
+    "the old one is removed": ({ sight, before }) => !sight.vmIds.includes(before.record!.vmId),
+    ...ofAnother,
+  },
+  replaceBeside: {
+    ...begins,
+    ...ofAnother,
+    "the old one is removed": ({ sight, before }) => !sight.vmIds.includes(before.record!.vmId),
   },
   delete: {
     ...begins,

@@ -24,6 +24,17 @@ export type Life = Point[];
 /** Nobody runs a program at a destroy. */
 const ofPrograms: Victim[] = ["language host killed", "program killed"];
 
+/** In the order of a life. */
+const operations: Operation[] = [
+  "create",
+  "update",
+  "ports",
+  "stopFirst",
+  "replace",
+  "replaceBeside",
+  "delete",
+];
+
 const ways: Way[] = ["up", "destroy"];
 
 const pointsOf = (operation: Operation, random: Random): Point[] =>
@@ -49,7 +60,7 @@ export function livesOf(count: number, seed: number, only = ""): Life[] {
   };
   const lives: Life[] = [];
   for (let left = count; left > 0;) {
-    const life = (["create", "update", "ports", "stopFirst", "delete"] as const).flatMap(next).slice(0, left);
+    const life = operations.flatMap(next).slice(0, left);
     if (life.length === 0) break;
     lives.push(life);
     left -= life.length;

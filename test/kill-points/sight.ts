@@ -5,7 +5,8 @@ import type { VmRecord } from "../../src/launcher/record/record.js";
 import { vmsDir } from "../../src/paths.js";
 
 export interface Sight {
-  /** The first VM's; undefined where there is none, or none that can be read just now. */
+  vmIds: string[];
+  /** The VM's, of several the one that is not the former; undefined where there is none, or none that can be read just now. */
   record: VmRecord | undefined;
   hasFolder: boolean;
   /** The newest generation that has a folder; 0 where none has. */
@@ -16,8 +17,9 @@ export interface Sight {
   state: string;
 }
 
-export function look(stateFile: string): Sight {
-  const vmId = namesIn(vmsDir()).find((name) => !name.startsWith("."));
+export function look(stateFile: string, former?: string): Sight {
+  const vmIds = namesIn(vmsDir()).filter((name) => !name.startsWith("."));
+  const vmId = vmIds.find((name) => name !== former) ?? vmIds[0];
   const folder = vmId === undefined ? undefined : join(vmsDir(), vmId);
   const newest = Math.max(
     0,
@@ -26,6 +28,7 @@ export function look(stateFile: string): Sight {
       .map(Number),
   );
   return {
+    vmIds,
     record: folder === undefined ? undefined : recordIn(folder),
     hasFolder: folder !== undefined,
     newest,

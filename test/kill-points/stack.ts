@@ -14,9 +14,11 @@ import { sampleRvf } from "../support/rvf.js";
 
 /** What its program asks for. */
 export interface Wish {
+  /** 0 takes any. */
   apiPort: number;
   memoryMb: number;
   updateStrategy?: "stopFirst";
+  options?: { replaceOnChanges: ["memoryMb"]; deleteBeforeReplace?: false };
 }
 
 export interface Said {
@@ -77,11 +79,15 @@ export async function openStack(): Promise<Stack> {
     wish: { apiPort: ports[0], memoryMb: 128 },
     async set(wish) {
       stack.wish = wish;
-      const args = JSON.stringify({ ...wish, rvfPath, enableKvm: false });
+      const { options = {}, ...args } = wish;
+      const values = { args: { ...args, rvfPath, enableKvm: false }, options };
       // As `pulumi config set` would, which takes a second.
       const file = configFileOf(dir, name);
       const [settings] = (await readFile(file, "utf8")).split("config:\n");
-      await writeFile(file, `${settings}config:\n  args:args: '${args}'\n`);
+      const lines = Object.entries(values).map(
+        ([key, value]) => `  args:${key}: '${JSON.stringify(value)}'\n`,
+      );
+      await writeFile(file, `${settings}config:\n${lines.join("")}`);
     },
     start: (command) => project.start([command, ...unasked]),
     async run(...args) {
