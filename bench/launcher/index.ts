@@ -1,26 +1,31 @@
 /** From the launch to the first answered query, and down again: the launcher against a bare QEMU. */
-import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import type { Benchmark, Measured, Series } from "../benchmark.js";
-import { withFleet, withLauncher, type Launcher } from "../launching.js";
+import { withFleet, withLauncher } from "../launching.js";
 import { ownVersion } from "../machine.js";
 import { ratio } from "../statistics.js";
 import type { Question } from "../ask.js";
 import { READY, startBare } from "../bare.js";
+import { fromRepository } from "../../tools/setup/repository.js";
 
 const ROUNDS = 15;
 const AT_ONCE = 30;
 const vector = sampleQuery(1);
 
-interface Round {
-  bare: number;
-  bareAfterReady: number;
+/** What ours.mjs tells, in milliseconds. */
+interface Ours {
   ours: number;
   /** From the guest's ready line to the first answered query. */
   afterReady: number;
   cpu: number;
   shutdown: number;
+}
+
+interface Round extends Ours {
+  bare: number;
+  bareAfterReady: number;
 }
 
 export const launcher: Benchmark = {
@@ -42,9 +47,10 @@ export const launcher: Benchmark = {
     await withLauncher(env, async ({ launch, rvfPath }) => {
       const question = { vector, id: neighboursOnHost(rvfPath, vector, 1)[0]!.id };
       const rounds: Round[] = [];
+      await using launcher = startLauncher();
       // The first round fills the caches, and is not kept.
       for (let round = 0; round <= ROUNDS; round++) {
-        const measured = await measureRound(launch, { rvfPath, question, bareFirst: round % 2 === 1 });
+        const measured = await measureRound(launcher, { rvfPath, question, bareFirst: round % 2 === 1 });
         if (round > 0) rounds.push(measured);
         say(`round ${round} of ${ROUNDS}${round === 0 ? " (discarded)" : ""}`);
       }
@@ -57,7 +63,7 @@ export const launcher: Benchmark = {
 
 /** Bare and ours one after the other, by turns in front. */
 async function measureRound(
-  launch: Launcher["launch"],
+  launcher: LauncherProcess,
   { rvfPath, question, bareFirst }: { rvfPath: string; question: Question; bareFirst: boolean },
 ): Promise<Round> {
   const bare = async () => {
@@ -67,24 +73,35 @@ async function measureRound(
     return { millis, afterReady: millis - ready };
   };
   const before = bareFirst ? await bare() : undefined;
-  const cpuBefore = process.cpuUsage();
-  const start = performance.now();
-  await using vm = await launch({ rvfPath, apiPort: 0, enableKvm: false });
-  const { user, system } = process.cpuUsage(cpuBefore);
-  await vm.query(vector, 1);
-  const answered = performance.now();
-  const { consoleLog } = await vm.status();
-  const { mtimeMs } = await stat(join(dirname(consoleLog), "ready"));
-  const { rung, millis: shutdown } = await vm.shutdown();
-  if (rung !== "powerdown") throw new Error(`The guest did not hear its power button: ${rung}.`);
+  const ours = await launcher.measure(rvfPath);
   const { millis, afterReady } = before ?? (await bare());
+  return { ...ours, bare: millis, bareAfterReady: afterReady };
+}
+
+interface LauncherProcess extends AsyncDisposable {
+  measure(rvfPath: string): Promise<Ours>;
+}
+
+/** A process that launches one after the other. */
+function startLauncher(): LauncherProcess {
+  const child = fork(fromRepository("bench/launcher/ours.mjs"), { execArgv: [] });
+  const ended = once(child, "exit");
   return {
-    bare: millis,
-    bareAfterReady: afterReady,
-    ours: answered - start,
-    afterReady: performance.timeOrigin + answered - mtimeMs,
-    cpu: (user + system) / 1000,
-    shutdown,
+    async measure(rvfPath) {
+      child.send({ rvfPath, vector });
+      const died = ended.then(([code, signal]) => [
+        { failure: `the launcher's process ended (${signal ?? code})` },
+      ]);
+      const [{ measured, failure }] = (await Promise.race([once(child, "message"), died])) as [
+        { measured?: Ours; failure?: string },
+      ];
+      if (measured === undefined) throw new Error(failure);
+      return measured;
+    },
+    async [Symbol.asyncDispose]() {
+      child.disconnect();
+      await ended;
+    },
   };
 }
 
@@ -100,7 +117,7 @@ function evaluate(rounds: Round[], fleet: number): Omit<Measured, "versions"> {
   return {
     method: [
       `${ROUNDS} rounds, bare and ours by turns in front. Bare: the same arguments, a query after the ready line. The launcher's`,
-      "processor time is that of its process during the launch, without QEMU's. What it adds to the guest's own readiness: from the ready",
+      "processor time is that of its process (plain node) during the launch, without QEMU's. What it adds to the guest's own readiness: from the ready",
       "line (ours by its file's time) to the first answered query, less the same of the bare one.",
     ],
     series: [
