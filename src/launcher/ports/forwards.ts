@@ -47,6 +47,8 @@ const open = async ({ at, ...forward }: Rule) => await addHostForward(at, { ...f
 const close = async ({ at, ...forward }: Rule) => await removeHostForward(at, { ...forward, netdev: NETDEV });
 
 export interface PortChange {
+  /** From the first port that was touched until the last, in milliseconds. */
+  millis: number;
   /** For how long a port that goes from the one to the other was open nowhere, in milliseconds; 0 where none did. */
   closedMs: number;
 }
@@ -77,10 +79,11 @@ export async function changePorts(
 
   const closed: Rule[] = [];
   const added = async () => (await rulesOf(monitor)).filter((rule) => !own.some((one) => isSame(one, rule)));
+  const start = performance.now();
   let closedMs = 0;
   try {
     for (const want of missing) {
-      const start = performance.now();
+      const closingAt = performance.now();
       const closing = inTheWayOf(want)
         .filter((rule) => !closed.includes(rule))
         .map((rule) => close(rule).then(() => closed.push(rule)));
@@ -88,7 +91,7 @@ export async function changePorts(
       const isAway = inTheWayOf(want).some(({ at }) => at !== monitor);
       if (isAway) await allOver(closing);
       await allOver([...closing, open(want)]);
-      if (inTheWayOf(want).length > 0) closedMs = Math.max(closedMs, performance.now() - start);
+      if (inTheWayOf(want).length > 0) closedMs = Math.max(closedMs, performance.now() - closingAt);
     }
     // Which port a rule for 0 came to have shows in the list alone.
     const now = missing.some(({ hostPort }) => hostPort === 0) ? await added() : missing;
@@ -104,8 +107,9 @@ export async function changePorts(
     for (const rule of closed) await open(rule).catch(() => {});
     throw error;
   }
-  for (const rule of others) if (!closed.includes(rule)) await close(rule);
-  return missing.length > 0 || others.length > 0 ? { closedMs } : undefined;
+  await allOver(others.filter((rule) => !closed.includes(rule)).map(close));
+  if (missing.length === 0 && others.length === 0) return undefined;
+  return { millis: performance.now() - start, closedMs };
 }
 
 /** Throws the first failure when each has come to its end: until then nobody knows what there is to undo. */

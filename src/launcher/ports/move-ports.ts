@@ -33,7 +33,6 @@ export async function movePorts({ record, beside, stage, onProgress }: PortMove)
   // One that is gone has no ports.
   const runs = beside !== undefined && (await processOf(vmId, beside)) !== undefined;
   await using other = runs ? await connectMonitor(beside, {}) : undefined;
-  const start = performance.now();
   const change = await changePorts(
     monitor,
     reach,
@@ -44,8 +43,7 @@ export async function movePorts({ record, beside, stage, onProgress }: PortMove)
     other,
   );
   if (change === undefined) return;
-  const millis = (performance.now() - start).toFixed(1);
   const how = other ? "handed over" : "changed on the running VM";
   const gap = change.closedMs > 0 ? `, closed for ${change.closedMs.toFixed(1)} ms` : "";
-  onProgress?.(`ports ${how} in ${millis} ms${gap}`, "news");
+  onProgress?.(`ports ${how} in ${change.millis.toFixed(1)} ms${gap}`, "news");
 }
