@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { vmsDir } from "../paths.js";
 import { describeError, listRecords, statusOfRecord } from "../launcher/index.js";
 import { note, print, table, type JsonOption } from "./output.js";
 
@@ -14,7 +15,7 @@ export function addLs(program: Command): void {
       const vms = await Promise.all(records.map(statusOfRecord));
       print(vms, options, () =>
         vms.length === 0
-          ? "no VMs"
+          ? `no VMs in ${vmsDir()}`
           : table([
               ["ID", "NAME", "STATUS", "PID", "URL", "MEMORY", "STACK"],
               ...vms.map(({ vmId, name, status, pid, url, spec, owner }) => [

@@ -5,6 +5,7 @@ import {
   describeShutdown,
   destroyVm,
   glanceAt,
+  listRecords,
   MicroVmError,
   readRecord,
   statusOf,
@@ -51,6 +52,12 @@ async function run(file: string, options: RunOptions, signal: AbortSignal): Prom
 
 async function launch(file: string, options: RunOptions, signal: AbortSignal): Promise<VmStatus> {
   using steps = showSteps();
+  const { name } = options;
+  const same = name === undefined ? [] : (await listRecords()).filter((record) => record.name === name);
+  if (same.length > 0)
+    note(
+      `warning: ${same.map(({ vmId }) => vmId).join(", ")} has that name too; tell them apart by their ids`,
+    );
   const onProgress = (text: string): void => steps.tell(inFlags(text));
   return await createVm(specFrom(file, options), { name: options.name, signal, onProgress });
 }

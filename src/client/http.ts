@@ -50,6 +50,8 @@ function words(cause: unknown): string {
   return cause instanceof Error && cause.message ? cause.message : code;
 }
 
+const span = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`);
+
 /** The connection was refused, or it closed before the first byte of a reply. */
 class NoReply extends Error {}
 
@@ -79,7 +81,7 @@ export async function exchange(url: URL, options: Exchange): Promise<HttpReply> 
   };
   const limit = (ms: number, missing: string): NodeJS.Timeout =>
     setTimeout(
-      () => stop(new MicroVmError("Timeout", `${what}: no ${missing} within ${Math.round(ms)} ms`, { hint })),
+      () => stop(new MicroVmError("Timeout", `${what}: no ${missing} within ${span(ms)}`, { hint })),
       Math.min(ms, MAX_TIMER_MS),
     );
   const cancel = (): void =>

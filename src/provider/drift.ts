@@ -8,13 +8,21 @@ const told = new Set<string>();
 export async function observed(id: string, inputs: Partial<Inputs>): Promise<Condition | undefined> {
   const condition = await conditionOf(id);
   const { owner } = inputs;
-  const words = condition?.drift && `${owner ? nameOf({ owner }) : id}: ${describeDrift(condition.drift)}`;
+  // Without an owner it is looked up, and the caller says that there is none.
+  const drift = condition ? condition.drift : owner && gone(id);
+  const words = drift && `${owner ? nameOf({ owner }) : id}: ${describeDrift(drift)}`;
   if (words !== undefined && !told.has(words)) {
     told.add(words);
     console.log(words);
   }
   return condition;
 }
+
+const gone = (id: string): Drift => ({
+  what: `${id} is gone from this host, and so is its record`,
+  mend: "anew",
+  console: "",
+});
 
 function describeDrift({ what, mend, console }: Drift): string {
   const remedy = mend === "anew" ? "starts it anew" : "mends that while it runs";

@@ -185,10 +185,10 @@ test("logs of an unknown VM", async () =>
   expect(await run("logs", "nobody")).toEqual({
     status: 1,
     stdout: "",
-    stderr: "VmNotFound: there is no VM nobody on this host\n`microvm ls` lists those there are.",
+    stderr: `VmNotFound: there is no VM nobody on this host\n\`microvm ls\` lists those there are, in ${join(dir, "state/vms")}.`,
   }));
 
 test("ls without VMs", async () => {
-  expect(await run("ls")).toEqual({ status: 0, stdout: "no VMs", stderr: "" });
+  expect(await run("ls")).toEqual({ status: 0, stdout: `no VMs in ${join(dir, "state/vms")}`, stderr: "" });
   expect(await run("ls", "--json")).toEqual({ status: 0, stdout: "[]", stderr: "" });
 });

@@ -54,6 +54,13 @@ describe("a VM in the background", () => {
     expect(words.stdout).toContain(vm.acceleratorReason);
   });
 
+  test("another of its name is warned of, and one for its port refused", async () => {
+    const { status, stderr } = await microvm("run", rvfPath, "--name", "shop", "-p", String(vm.boundApiPort));
+    expect(status).toBe(1);
+    expect(stderr).toContain(`warning: ${vm.vmId} has that name too; tell them apart by their ids`);
+    expect(stderr).toContain(`is taken by the VM ${vm.vmId} `);
+  });
+
   test("prune leaves it alone", async () => {
     expect(await json("prune", "--all")).toMatchObject({ kept: [] });
     expect(await json("status", "shop")).toEqual(vm);

@@ -100,7 +100,11 @@ describe("a MicroVm's life", () => {
   test("one that was removed for good is gone from the state with a refresh, and up makes it anew", async () => {
     const vmId = String((await output())["vmId"]);
     await destroyVm(vmId, { from: "sigkill" });
-    expectDone(await pulumi("refresh", "--yes", "--skip-preview"));
+    const refreshed = await pulumi("refresh", "--yes", "--skip-preview");
+    expectDone(refreshed);
+    expect(text(refreshed)).toContain(
+      `db: ${vmId} is gone from this host, and so is its record; \`pulumi up\` starts it anew`,
+    );
     expect(await stored()).toBeUndefined();
     expectDone(await up(args()));
     const made = await output();

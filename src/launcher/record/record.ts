@@ -239,7 +239,7 @@ export async function findRecord(idOrName: string): Promise<VmRecord> {
         hint: `Name one by its id: ${named.map((r) => r.vmId).join(", ")}`,
       })
     : new MicroVmError("VmNotFound", `there is no VM ${idOrName} on this host`, {
-        hint: "`microvm ls` lists those there are.",
+        hint: `\`microvm ls\` lists those there are, in ${vmsDir()}.`,
       });
 }
 
