@@ -15,10 +15,10 @@ import {
   processOf,
   readRecord,
   removeRecord,
-  writeRecord,
   type Owner,
   type VmRecord,
 } from "./record/record.js";
+import { writeRecord } from "./record/write.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./end/shutdown.js";
 import { statusOfAnswering, type VmStatus } from "./evidence/status.js";

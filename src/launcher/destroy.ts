@@ -3,7 +3,8 @@ import { MicroVmError } from "../errors.js";
 import type { Progress } from "./progress.js";
 import { removeUnrecorded } from "./end/leftovers.js";
 import { callOff, defaultWaitMs, withVmLock } from "./record/lock.js";
-import { readRecord, removeRecord, writeRecord, type VmRecord } from "./record/record.js";
+import { readRecord, removeRecord, type VmRecord } from "./record/record.js";
+import { writeRecord } from "./record/write.js";
 import {
   describeShutdown,
   shutdownUnrecorded,

@@ -10,14 +10,8 @@ import { assertHostCanHold } from "./host/host-memory.js";
 import { calledOffOr, throwIfCalledOff, withVmLock } from "./record/lock.js";
 import { movePorts } from "./ports/move-ports.js";
 import { assertPortFree, overlap } from "./ports/ports.js";
-import {
-  readRecord,
-  removeStale,
-  stageRecord,
-  writeRecord,
-  type StartedVm,
-  type VmRecord,
-} from "./record/record.js";
+import { readRecord, removeStale, type StartedVm, type VmRecord } from "./record/record.js";
+import { stageRecord, writeRecord } from "./record/write.js";
 import { relaunch, whyStopFirst } from "./change/relaunch.js";
 import { shutdownUnrecorded } from "./end/shutdown.js";
 import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";

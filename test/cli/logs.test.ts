@@ -1,4 +1,4 @@
-import { writeRecord } from "../../src/launcher/record/record.js";
+import { writeRecord } from "../../src/launcher/record/write.js";
 import { recordWith } from "../support/record.js";
 import { privateState } from "../support/state.js";
 import { run } from "./in-process.js";

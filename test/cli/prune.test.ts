@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PruneReport } from "../../src/launcher/index.js";
-import { writeRecord } from "../../src/launcher/record/record.js";
+import { writeRecord } from "../../src/launcher/record/write.js";
 import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { vmsDir } from "../../src/paths.js";
 import { untold } from "../support/docs.js";

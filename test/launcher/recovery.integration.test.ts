@@ -2,7 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attach, createVm, destroyVm, statusOf, updateVm, type VmStatus } from "../../src/launcher/index.js";
-import { readRecord, writeRecord, type VmRecord } from "../../src/launcher/record/record.js";
+import { readRecord, type VmRecord } from "../../src/launcher/record/record.js";
+import { writeRecord } from "../../src/launcher/record/write.js";
 import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
 import { parentOf } from "../support/parent.js";

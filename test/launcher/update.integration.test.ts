@@ -10,7 +10,8 @@ import {
   type VmSpec,
   type VmStatus,
 } from "../../src/launcher/index.js";
-import { readRecord, writeRecord } from "../../src/launcher/record/record.js";
+import { readRecord } from "../../src/launcher/record/record.js";
+import { writeRecord } from "../../src/launcher/record/write.js";
 import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";

@@ -9,15 +9,8 @@ import { drain } from "./drain.js";
 import { readEnding } from "../evidence/ending.js";
 import { movePorts } from "../ports/move-ports.js";
 import type { Preparation } from "../plan/prepare.js";
-import {
-  readRecord,
-  removeStale,
-  stageRecord,
-  writeRecord,
-  type StagedRecord,
-  type StartedVm,
-  type VmRecord,
-} from "../record/record.js";
+import { readRecord, removeStale, type StartedVm, type VmRecord } from "../record/record.js";
+import { stageRecord, writeRecord, type StagedRecord } from "../record/write.js";
 import { describeShutdown, shutdownProcess } from "../end/shutdown.js";
 import { generationFiles } from "../record/vm-folder.js";
 

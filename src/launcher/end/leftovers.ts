@@ -7,7 +7,6 @@ import { settle } from "../change/handover.js";
 import { processNaming, realOf, vmProcessesBelow } from "../host/process.js";
 import {
   generationsOf,
-  isHalfWritten,
   processOf,
   readRecord,
   removeRecord,
@@ -15,6 +14,7 @@ import {
   type Owner,
   type VmRecord,
 } from "../record/record.js";
+import { isHalfWritten } from "../record/write.js";
 import { generationFiles, isVmId, removal, removedPrefix, removeVmDir, vmDir } from "../record/vm-folder.js";
 import { statusOfRecord } from "../evidence/status.js";
 

@@ -2,7 +2,8 @@
 import type { Progress } from "../progress.js";
 import { changePorts } from "./forwards.js";
 import { connectMonitor } from "../evidence/monitor.js";
-import { processOf, type Generation, type StagedRecord, type StartedVm } from "../record/record.js";
+import { processOf, type Generation, type StartedVm } from "../record/record.js";
+import type { StagedRecord } from "../record/write.js";
 
 export interface PortMove extends Pick<Progress, "onProgress"> {
   /** Says by what its generation is to be reached; where its spec leaves the choice (0), by the ports that this had. */

@@ -6,7 +6,8 @@ import { isDeepStrictEqual } from "node:util";
 import { MicroVmError } from "../../errors.js";
 import type { Progress } from "../progress.js";
 import { withVmLock } from "./lock.js";
-import { listRecords, readRecord, writeRecord, type Owner, type VmRecord } from "./record.js";
+import { listRecords, readRecord, type Owner, type VmRecord } from "./record.js";
+import { writeRecord } from "./write.js";
 
 /** What a new VM's record says of it. */
 export const unclaimed = (owner: Owner | null): Pick<VmRecord, "unclaimed"> =>

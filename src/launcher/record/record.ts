@@ -1,16 +1,13 @@
-/** The durable record of each VM: written before anything is started, so that a VM can always be found again. */
-import { randomInt } from "node:crypto";
-import { closeSync, fsync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+/** The record of each VM: written (write.ts) before anything is started, so that a VM can always be found again. */
 import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { promisify } from "node:util";
 import { z } from "zod";
 import { isMissing, MicroVmError, systemErrorCode } from "../../errors.js";
 import { shortSocketDir, vmsDir } from "../../paths.js";
 import { accelerators } from "../host/cpu.js";
 import { findVmProcess, type VmProcess } from "../host/process.js";
 import type { VmSpec } from "../spec.js";
-import { cannotWrite, generationFiles, isVmId, makeVmDir, removal, removeVmDir, vmDir } from "./vm-folder.js";
+import { generationFiles, isVmId, recordPath, removal, removeVmDir, vmDir } from "./vm-folder.js";
 
 /** Which Pulumi resource a VM belongs to; the command's VMs have none. */
 const ownerSchema = z.object({ project: z.string(), stack: z.string(), resource: z.string() });
@@ -106,62 +103,6 @@ export const processOf = async (
   generation: Generation | undefined,
 ): Promise<VmProcess | undefined> =>
   generation && (await findVmProcess(generation, generationFiles(vmId, generation.number).pidFile));
-
-const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
-
-/** What a record is called until it is whole. */
-export const isHalfWritten = (name: string): boolean => /^record\.json\.\d+$/.test(name);
-
-/** A record that is on disk beside the present one, and goes with its scope unless it was put in that one's place. */
-export interface StagedRecord extends Disposable {
-  /** Throws Io. Takes no time, where a durable write may take tens of milliseconds on a busy disk. */
-  putInPlace: () => void;
-}
-
-/** Writes the record durably (temporary file, fsync, rename). */
-export async function writeRecord(record: VmRecord): Promise<void> {
-  using staged = await stageRecord(record);
-  staged.putInPlace();
-}
-
-/**
- * All of writeRecord but the rename. It is done at once but for the fsync, because of four records a launch only the disk is worth a wait in
- * another thread.
- */
-export async function stageRecord(record: VmRecord): Promise<StagedRecord> {
-  const { vmId } = record;
-  const temporary = `${recordPath(vmId)}.${randomInt(2 ** 47)}`;
-  const remove = (): void => {
-    try {
-      rmSync(temporary, { force: true });
-    } catch {
-      // Who cannot write cannot remove either; prune does later.
-    }
-  };
-  makeVmDir(vmId);
-  try {
-    const file = openSync(temporary, "wx", 0o600);
-    try {
-      writeFileSync(file, `${JSON.stringify(record, null, 2)}\n`);
-      await promisify(fsync)(file);
-    } finally {
-      closeSync(file);
-    }
-  } catch (cause) {
-    remove();
-    throw cannotWrite(vmId, cause);
-  }
-  return {
-    putInPlace() {
-      try {
-        renameSync(temporary, recordPath(vmId));
-      } catch (cause) {
-        throw cannotWrite(vmId, cause);
-      }
-    },
-    [Symbol.dispose]: remove,
-  };
-}
 
 /** Why a record is of no use to anybody: the cause of readRecord's error, but where it could not be read or is a newer version's. */
 export class Worthless extends Error {}

@@ -16,6 +16,8 @@ export function vmDir(vmId: string): string {
   return join(vmsDir(), vmId);
 }
 
+export const recordPath = (vmId: string): string => join(vmDir(vmId), "record.json");
+
 /** Makes the VM's folder, for this user alone. Throws Io. */
 export function makeVmDir(vmId: string): void {
   try {

@@ -5,7 +5,8 @@ import { probeHealth } from "../../client/index.js";
 import { MicroVmError } from "../../errors.js";
 import type { Progress } from "../progress.js";
 import { apiUrl } from "../ports/ports.js";
-import { processOf, readRecord, writeRecord, type VmRecord } from "../record/record.js";
+import { processOf, readRecord, type VmRecord } from "../record/record.js";
+import { writeRecord } from "../record/write.js";
 
 /** Whether its QEMU came up, and only its guest did not. Before that, and of what was called off, nothing is worth keeping. */
 export async function isUnready(vmId: string, error: unknown, { signal }: Progress): Promise<boolean> {

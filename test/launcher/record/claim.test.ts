@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { claimVm, unclaimedVm } from "../../../src/launcher/record/claim.js";
 import { createVm } from "../../../src/launcher/create.js";
 import { withVmLock } from "../../../src/launcher/record/lock.js";
-import { readRecord, writeRecord, type VmRecord } from "../../../src/launcher/record/record.js";
+import { readRecord, type VmRecord } from "../../../src/launcher/record/record.js";
+import { writeRecord } from "../../../src/launcher/record/write.js";
 import { recordWith } from "../../support/record.js";
 
 let dir: string;

@@ -8,10 +8,10 @@ import {
   listRecords,
   readRecord,
   removeRecord,
-  writeRecord,
   type Generation,
   type VmRecord,
 } from "../../../src/launcher/record/record.js";
+import { writeRecord } from "../../../src/launcher/record/write.js";
 import { socketPaths, vmDir } from "../../../src/launcher/record/vm-folder.js";
 import { parseSpec } from "../../../src/launcher/spec.js";
 import { shortSocketDir } from "../../../src/paths.js";
