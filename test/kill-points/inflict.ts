@@ -4,6 +4,7 @@ import { leaks, untruths } from "../chaos/audit.js";
 import { processesIn, qemusOf } from "../chaos/processes.js";
 import { vmsDir } from "../../src/paths.js";
 import { interrupt } from "./interrupt.js";
+import type { Operation } from "./moments.js";
 import { nameOf, type Point } from "./points.js";
 import type { Said, Stack } from "./stack.js";
 
@@ -46,6 +47,9 @@ interface Round {
   words: string;
 }
 
+/** What leaves a VM that the state may not know of. */
+const creating: Operation[] = ["create", "replace", "replaceBeside"];
+
 async function play(round: Round, point: Point): Promise<boolean> {
   const { stack } = round;
   await prepare(round, point);
@@ -53,7 +57,7 @@ async function play(round: Round, point: Point): Promise<boolean> {
   round.words += `--- interrupted\n${words}`;
   if (point.way === "destroy") {
     await finish(round, "destroy", "up");
-    if (point.operation === "create") await expectNamed(round);
+    if (creating.includes(point.operation)) await expectNamed(round);
     else await expectNone(round);
     if (point.operation !== "delete") {
       await finish(round, "up", "destroy");
