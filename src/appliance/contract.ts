@@ -6,7 +6,7 @@
 /** virtio-serial port that only the guest writes; what it writes is led into a file on the host, so a write never blocks. */
 export const READY_PORT = "org.microvm.ready.0";
 
-/** `ready <nonce>`: the store is open and the server has answered a request of its own. Nothing but this VM's guest knows the nonce. */
+/** `ready <nonce>`: the store is open and the server takes connections. Nothing but this VM's guest knows the nonce. */
 export const READY_LINE = "ready";
 
 /** `fatal <reason>`: the guest cannot serve and is about to power off; the reason is for the user. */

@@ -11,6 +11,9 @@ use nix::libc::c_int;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
+/// The kernel's random numbers.
+pub const RANDOM: &str = "/dev/urandom";
+
 const SEED_BYTES: usize = 32;
 
 #[derive(Debug, PartialEq)]
@@ -28,9 +31,8 @@ impl Identity {
         Some(Identity { seed: bytes(seed)?, time: seconds(time)?, nonce: nonce.to_owned() })
     }
 
-    /// May be done again: a seed is only ever added to what the kernel has.
-    pub fn take(&self) -> Result<()> {
-        let random = File::open("/dev/urandom")?;
+    /// `random` is RANDOM. May be done again: a seed is only ever added to what the kernel has.
+    pub fn take(&self, random: &File) -> Result<()> {
         let (added, size) = (SEED_BYTES * 8, SEED_BYTES);
         let pool = Pool { entropy_bits: added as c_int, size: size as c_int, bytes: self.seed };
         // SAFETY: the kernel reads as many bytes as the structure says that it holds.

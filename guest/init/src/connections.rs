@@ -1,21 +1,23 @@
 //! The HTTP connections: taken in, served, and closed without losing a request.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::http::Reply;
 use crate::{log, memory};
 
 /// Megabytes of the machine's memory for each connection: one with a long reply that nobody takes costs half of one.
@@ -45,17 +47,20 @@ enum Keep {
     Closing(Duration),
 }
 
+/// What replies to a request.
+pub type Answer = Arc<dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
+
 /// Every connection holds a receiver, so none is left open when all of them are dropped.
 pub struct Connections(watch::Sender<Keep>);
 
 impl Connections {
     /// Serves what `listener` accepts, for as long as the task that this returns is let live. The clients beyond a number wait
     /// in the listener's queue.
-    pub fn serve(listener: TcpListener, router: Router) -> (Arc<Connections>, JoinHandle<Infallible>) {
+    pub fn serve(listener: TcpListener, answer: Answer) -> (Arc<Connections>, JoinHandle<Infallible>) {
         // Accepted connections inherit it. The kernel then gives up a client that has taken nothing for so long.
         let _ = setsockopt(&listener, TcpUserTimeout, &(PATIENCE.as_millis() as u32));
         let connections = Arc::new(Connections(watch::Sender::new(Keep::Open)));
-        let accepting = tokio::spawn(Arc::clone(&connections).accept(listener, router));
+        let accepting = tokio::spawn(Arc::clone(&connections).accept(listener, answer));
         (connections, accepting)
     }
 
@@ -74,7 +79,7 @@ impl Connections {
         self.0.receiver_count() == 0
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, router: Router) -> Infallible {
+    async fn accept(self: Arc<Self>, listener: TcpListener, answer: Answer) -> Infallible {
         let slots = Arc::new(Semaphore::new(capacity()));
         loop {
             let stream = match listener.accept().await {
@@ -91,7 +96,7 @@ impl Connections {
             }
             let slot = Arc::clone(&slots).acquire_owned().await;
             self.change(Keep::Crowded, Keep::Open);
-            let serving = serve(stream, router.clone(), keep);
+            let serving = serve(stream, Arc::clone(&answer), keep);
             tokio::spawn(async move {
                 let _slot = slot;
                 serving.await;
@@ -115,13 +120,12 @@ fn capacity() -> usize {
 }
 
 /// A connection that breaks is its client's affair.
-async fn serve(stream: TcpStream, router: Router, mut keep: watch::Receiver<Keep>) {
-    let router = TowerToHyperService::new(router);
+async fn serve(stream: TcpStream, answer: Answer, mut keep: watch::Receiver<Keep>) {
     let last = keep.clone();
     let service = service_fn(|request| {
-        let reply = router.call(request);
+        let reply = answer(request);
         async {
-            let mut reply = reply.await?;
+            let mut reply = reply.await;
             if *last.borrow() != Keep::Open {
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -166,7 +170,8 @@ mod tests {
     use std::thread;
     use std::time::Instant;
 
-    use axum::routing::get;
+    use http_body_util::Full;
+    use hyper::Response;
     use tokio::runtime::Builder;
     use tokio::task::yield_now;
 
@@ -180,8 +185,8 @@ mod tests {
     async fn asked_at_the_end() -> Option<Vec<String>> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(|| async { "here" }));
-        let (connections, accepting) = Connections::serve(listener, router);
+        let answer: Answer = Arc::new(|_| Box::pin(async { Response::new(Full::from("here")) }));
+        let (connections, accepting) = Connections::serve(listener, answer);
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
         // Each has one receiver when it is accepted, and another once it is waited for.
         while connections.0.receiver_count() < 2 * CLIENTS {

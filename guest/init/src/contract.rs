@@ -3,7 +3,7 @@
 /// virtio-serial port that only the guest writes.
 pub const READY_PORT: &str = "org.microvm.ready.0";
 
-/// `ready <nonce>`: the store is open and the server has answered a request of its own.
+/// `ready <nonce>`: the store is open and the server takes connections.
 pub const READY_LINE: &str = "ready";
 
 /// `fatal <reason>`: the guest cannot serve and is about to power off.

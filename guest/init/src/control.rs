@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Result};
-use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep};
 
 use crate::clone::Identity;
@@ -40,7 +39,7 @@ impl Order {
 
 pub struct Control {
     port: File,
-    change: Signal,
+    changes: Changes,
     lines: Lines,
 }
 
@@ -54,9 +53,8 @@ impl Control {
                 outcome => break outcome?,
             }
         };
-        let change = signal(SignalKind::io())?;
-        send_changes(&port)?;
-        Ok(Control { port, change, lines: Lines::default() })
+        let changes = Changes::of(&port)?;
+        Ok(Control { port, changes, lines: Lines::default() })
     }
 
     /// The host's next order. What is none is logged and passed over.
@@ -73,19 +71,41 @@ impl Control {
             match self.port.read(&mut bytes) {
                 Ok(length @ 1..) => self.lines.push(&bytes[..length]),
                 // Nothing for now; the end is read while no client is connected on the host.
-                _ => drop(self.change.recv().await),
+                _ => self.changes.next().await,
             }
         }
     }
 }
 
-/// Has the kernel send SIGIO whenever something happens to the port. To poll it is no way: as long as no client is
-/// connected on the host, it is always readable and hung up.
-fn send_changes(port: &File) -> Result<()> {
-    // SAFETY: takes two numbers.
-    Errno::result(unsafe { libc::fcntl(port.as_raw_fd(), libc::F_SETOWN, libc::getpid()) })?;
-    fcntl(port, FcntlArg::F_SETFL(OFlag::O_ASYNC | OFlag::O_NONBLOCK))?;
-    Ok(())
+/// Tells when something happens to the port, and not how it stands: as long as no client is connected on the host, it is
+/// always readable and hung up. An epoll of its own for that, because the runtime takes a hang-up for the end.
+struct Changes {
+    epoll: Epoll,
+    happened: AsyncFd<OwnedFd>,
+}
+
+impl Changes {
+    fn of(port: &File) -> Result<Changes> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(port, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
+        let own = epoll.0.try_clone()?;
+        // SAFETY: it owns its descriptor.
+        let happened = unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) }?;
+        Ok(Changes { epoll, happened })
+    }
+
+    /// Ends when something has happened since the last one.
+    async fn next(&self) {
+        match self.happened.readable().await {
+            Ok(mut ready) => {
+                // What happens from here on counts as the next change.
+                ready.clear_ready();
+                let _ = self.epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::ZERO);
+            }
+            // The runtime is about to end.
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 /// Makes lines of what comes in pieces.

@@ -1,11 +1,10 @@
 //! What a refused request gets: rvf-server's shape, `{"error": <text>, "code": <number>}`.
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
 use rvf_types::{ErrorCode, RvfError};
 use serde::Serialize;
+
+use crate::http::{Reply, json};
 
 pub struct Refusal {
     status: StatusCode,
@@ -33,6 +32,10 @@ impl Refusal {
     pub fn read_only() -> Refusal {
         RvfError::Code(ErrorCode::ReadOnly).into()
     }
+
+    pub fn reply(self) -> Reply {
+        json(self.status, &Body { error: self.error, code: self.code })
+    }
 }
 
 /// Errors of the store carry the format's own code. Unlike rvf-server, numbers that are not finite are the client's.
@@ -54,20 +57,8 @@ fn status_of(code: ErrorCode) -> StatusCode {
     }
 }
 
-impl From<JsonRejection> for Refusal {
-    fn from(rejection: JsonRejection) -> Refusal {
-        Refusal::new(rejection.status(), rejection.body_text())
-    }
-}
-
 #[derive(Serialize)]
 struct Body {
     error: String,
     code: u16,
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.status, Json(Body { error: self.error, code: self.code })).into_response()
-    }
 }

@@ -18,25 +18,22 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Writes one line. Without the port, or when the host never takes the line, this is an error and never a hang.
 pub fn write_line(text: &str) -> Result<()> {
     let line = format!("{}\n", text.replace('\n', " ").trim_end());
-    wait::retry(LIMIT, || open_at(ready()?, OpenOptions::new().write(true))?.write_all(line.as_bytes()))
+    wait::retry(LIMIT, || ready()?.write_all(line.as_bytes()))
 }
 
-/// Looked for once: a guest that goes on from a saved state has its next line to write as soon as it can.
-fn ready() -> Result<&'static Path> {
-    static READY: OnceLock<PathBuf> = OnceLock::new();
+/// Opened once, by one process at a time: a guest that goes on from a saved state has its next line to write as soon as it
+/// can.
+fn ready() -> Result<&'static File> {
+    static READY: OnceLock<File> = OnceLock::new();
     match READY.get() {
-        Some(path) => Ok(path),
-        None => find(READY_PORT).map(|path| READY.get_or_init(|| path).as_path()),
+        Some(port) => Ok(port),
+        None => open(READY_PORT, OpenOptions::new().write(true)).map(|port| READY.get_or_init(|| port)),
     }
 }
 
 /// Opens the port of that name so that no read or write ever waits.
 pub fn open(name: &str, options: &mut OpenOptions) -> Result<File> {
-    open_at(&find(name)?, options)
-}
-
-fn open_at(path: &Path, options: &mut OpenOptions) -> Result<File> {
-    options.custom_flags(O_NONBLOCK).open(path)
+    options.custom_flags(O_NONBLOCK).open(find(name)?)
 }
 
 fn find(wanted: &str) -> Result<PathBuf> {

@@ -16,6 +16,8 @@ const DISK_LIMIT: Duration = Duration::from_secs(2);
 pub struct Store {
     rvf: RvfStore,
     file_size: u64,
+    /// The library looks at the file for it, each time.
+    total_vectors: u64,
 }
 
 #[derive(Serialize)]
@@ -45,7 +47,8 @@ impl Store {
         let file_size = size(&mut file).map_err(|error| format!("no store: {name}: {error}"))?;
         let rvf = RvfStore::open_readonly(path)
             .map_err(|error| format!("{name} holds no readable RVF: {error}"))?;
-        Ok(Store { rvf, file_size })
+        let total_vectors = rvf.status().total_vectors;
+        Ok(Store { rvf, file_size, total_vectors })
     }
 
     /// The `k` nearest by an exact scan, nearest first. The library would else build its index within the first
@@ -57,7 +60,7 @@ impl Store {
     }
 
     pub fn total_vectors(&self) -> u64 {
-        self.rvf.status().total_vectors
+        self.total_vectors
     }
 
     pub fn dimension(&self) -> u16 {
