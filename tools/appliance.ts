@@ -4,21 +4,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
+  applianceArchs,
   buildAppliance,
   copyImage,
   kernelKinds,
+  type ApplianceArch,
   type KernelKind,
   type MadeAppliance,
 } from "../src/appliance/index.js";
 import { cacheDir } from "../src/paths.js";
-import { describeAppliance, makeAppliance } from "./setup/appliance.js";
+import { describeAppliance, makeAppliance, withCargo } from "./setup/appliance.js";
 import type { Report } from "./setup/command.js";
 import { SetupError } from "./setup/error.js";
 import { ensurePackage } from "./setup/package.js";
-import { ensureRust } from "./setup/rust.js";
 import { main, runSteps } from "./steps.js";
 
-const { out, kernel, verify } = new Command("npm run appliance --")
+const { out, kernel, arch, verify } = new Command("npm run appliance --")
   .description("Builds the bootable image, kernel and init together, and writes it to a file.")
   .requiredOption("--out <file>", "where to write the image", writableFile)
   .addOption(
@@ -27,10 +28,16 @@ const { out, kernel, verify } = new Command("npm run appliance --")
       "the kernel built here, or Debian's packaged one (default: micro where it can be built)",
     ).choices(kernelKinds),
   )
+  .addOption(
+    new Option("--arch <arch>", "for guests of this architecture")
+      .choices(applianceArchs)
+      .default("x86_64")
+      .conflicts("kernel"),
+  )
   .option("--verify", "build it once more from nothing, and compare the bytes")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .parse()
-  .opts<{ out: string; kernel?: KernelKind; verify?: true }>();
+  .opts<{ out: string; kernel?: KernelKind; arch: ApplianceArch; verify?: true }>();
 
 /** Known to be wrong before the build of some minutes. */
 function writableFile(value: string): string {
@@ -47,9 +54,9 @@ function writableFile(value: string): string {
 async function buildAgain(first: MadeAppliance, report: Report): Promise<string> {
   const folder = await mkdtemp(join(cacheDir(), "again-"));
   try {
-    const cargo = await ensureRust(report);
     const which = first.instead === undefined ? kernel : "debian";
-    const again = await buildAppliance({ cacheDir: folder, kernel: which, cargo, onProgress: report });
+    const options = { cacheDir: folder, kernel: which, arch, onProgress: report };
+    const again = await withCargo(arch, report, (cargo) => buildAppliance({ ...options, cargo }));
     if (again.sha256 !== first.sha256) throw new SetupError(`it has other bytes, SHA-256 ${again.sha256}`);
     return "the same bytes";
   } finally {
@@ -60,7 +67,7 @@ async function buildAgain(first: MadeAppliance, report: Report): Promise<string>
 await main(async () => {
   let image: MadeAppliance | undefined;
   const run = async (report: Report) => {
-    const made = await makeAppliance(report, kernel);
+    const made = await makeAppliance(report, { kernel, arch });
     image = made;
     await copyImage(made, out);
     return describeAppliance(made);

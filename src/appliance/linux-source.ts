@@ -61,12 +61,13 @@ async function versionsOf(name: string, signal: AbortSignal | undefined): Promis
 
 /**
  * Gets the package and lays the source out in `folder`, which is there and empty. The package, large and of no more use, is not kept.
+ * @param only patterns of the files that are wanted, as tar's wildcards; without, all that a build reads
  * @returns the source's top folder
  */
 export async function unpackLinuxSource(
   source: LinuxSource,
   folder: string,
-  signal?: AbortSignal,
+  { only = [], signal }: { only?: string[]; signal?: AbortSignal | undefined } = {},
 ): Promise<string> {
   const archive = await getPackage(source, { cacheDir: join(folder, "package"), signal, hint: HINT });
   const hash = createHash("sha256");
@@ -88,6 +89,9 @@ export async function unpackLinuxSource(
   const top = join(folder, "linux");
   await mkdir(top);
   const how = ["-C", top, "--strip-components=1", "--exclude", SPARED];
-  await run("tar", ["-xf", join(sources, tarball), ...how], { signal, hint: "Install xz-utils." });
+  await run("tar", ["-xf", join(sources, tarball), ...how, "--wildcards", ...only], {
+    signal,
+    hint: "Install xz-utils.",
+  });
   return top;
 }

@@ -65,7 +65,7 @@ export async function findMicroKernel(
     const hint = missing.length > 0 ? `Install them as root: apt-get install ${missing.join(" ")}` : HINT;
     throw new MicroVmError("ApplianceBuild", `The micro kernel ${what}.`, { hint });
   }
-  const source = await findLinuxSource(own("source.json"), signal);
+  const source = await findMicroKernelSource(signal);
   const made = [BUILDER_VERSION, source, await kernelSourceHash(arch), await toolVersions(arch, signal)];
   const key = createHash("sha256").update(JSON.stringify(made)).digest("hex");
   return {
@@ -74,6 +74,10 @@ export async function findMicroKernel(
     fetch: (options) => fetchMicroKernel({ source, arch }, keyWith(key, options.initramfs), options),
   };
 }
+
+/** As `findLinuxSource`, with the micro kernel's pin. */
+export const findMicroKernelSource = async (signal?: AbortSignal): Promise<LinuxSource> =>
+  await findLinuxSource(own("source.json"), signal);
 
 /** A kernel with another initramfs in it is another. */
 const keyWith = (key: string, initramfs: Buffer | undefined): string =>
@@ -144,16 +148,12 @@ async function build(
   const { prefix, settings, targets, image } = builds[arch];
   await writeFile(log, "");
   onProgress?.(`getting ${source.name} ${source.version}`);
-  const linux = await unpackLinuxSource(source, dir, signal);
+  const linux = await unpackLinuxSource(source, dir, { signal });
   const tell = { cwd: linux, log, signal, hint: HINT };
   const patches = (await readdir(OWN)).filter((name) => name.endsWith(".patch"));
   for (const name of patches.sort()) await run("patch", ["-p1", "--fuzz=0", "-i", own(name)], tell);
-  const config = join(dir, "config");
-  const wanted = await readConfigs(arch);
-  await writeFile(config, wanted);
   if (initramfs) await writeFile(join(linux, "initramfs.cpio"), initramfs);
-  await make([...settings, "allnoconfig", `KCONFIG_ALLCONFIG=${config}`], tell);
-  await assertConfigured(linux, wanted);
+  await configure(linux, arch, tell);
   let steps = 0;
   const onLine = (line: string): void =>
     onProgress?.(`compiling Linux: step ${++steps}, ${line.slice(7).trim()}`);
@@ -165,6 +165,18 @@ async function build(
   await copyFile(join(linux, image), join(built, basename(image)));
   await copyFile(join(linux, "include/config/kernel.release"), join(built, "version"));
   return built;
+}
+
+/**
+ * Writes the `.config` of a source, of which it takes no more than the files that Linux's own configuration reads.
+ * @throws MicroVmError `ApplianceBuild` when the source drops an option.
+ */
+export async function configure(linux: string, arch: ApplianceArch, options: RunOptions): Promise<void> {
+  const wanted = await readConfigs(arch);
+  const config = join(linux, "wanted.config");
+  await writeFile(config, wanted);
+  await make([...builds[arch].settings, "allnoconfig", `KCONFIG_ALLCONFIG=${config}`], options);
+  await assertConfigured(linux, wanted);
 }
 
 async function make(args: string[], options: RunOptions): Promise<void> {

@@ -1,6 +1,7 @@
 /** The command with real VMs. */
 import { stat } from "node:fs/promises";
 import { execa, type ExecaError } from "execa";
+import { printable } from "../../src/launcher/evidence/console.js";
 import { listRecords, updateVm, type VmStatus } from "../../src/launcher/index.js";
 import { sampleQuery } from "../../tools/sample-rvf.js";
 import { untold } from "../support/docs.js";
@@ -96,11 +97,15 @@ describe("a VM in the background", () => {
     expect(piped.map(({ stderr }) => stderr)).toEqual(["", ""]);
   });
 
-  test("logs -f goes on over a relaunch and ends with the VM; stop powers it down, and nothing is left", async () => {
+  test("logs -f tells what /init says, goes on over a relaunch and ends with the VM; stop powers it down, and nothing is left", async () => {
     const follower = start("logs", "-f", "shop");
     let seen = "";
     follower.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
-    await eventually(() => seen.includes("Linux version"));
+    for (const line of [
+      "microvm: started\n",
+      "microvm: serving 3000 vectors of 32 dimensions on 0.0.0.0:8080\n",
+    ])
+      await eventually(() => printable(seen).includes(line));
     const { consoleLog } = await updateVm(vm.vmId, { ...vm.spec, memoryMb: 192 });
     expect(consoleLog).not.toBe(vm.consoleLog);
     await eventually(() => seen.split("Linux version").length === 3);

@@ -19,6 +19,12 @@ export const arm64Kernel = (): string => join(folder(), "Image");
 /** Tests that need our /init for that kernel: it is not there where the set-up has found no Rust for aarch64. */
 export const testWithArm64Init = process.env["MICROVM_TEST_ARM64_INIT"] ? test : test.skip;
 
+/** What Linux's own configuration reads of the micro kernel's source. */
+export const kconfig = (): string => process.env["MICROVM_TEST_ARM64_KCONFIG"]!;
+
+/** Tests that need it, and a compiler for aarch64: neither is there where the set-up was not allowed to install that. */
+export const testWithKconfig = process.env["MICROVM_TEST_ARM64_KCONFIG"] ? test : test.skip;
+
 /** Writes the initramfs that makes that kernel serve. */
 export async function writeArm64Initramfs(path: string): Promise<void> {
   const directory = (path: string): CpioEntry => ({ kind: "directory", path, mode: 0o755 });

@@ -25,6 +25,7 @@ test.each([
   [["--out", "/tmp"], "It is a folder."],
   [["--out", "/tmp/image", "--huge"], "unknown option"],
   [["--out", "/tmp/image", "--kernel", "linux"], "Allowed choices are micro, debian."],
+  [["--out", "/tmp/image", "--arch", "riscv64"], "Allowed choices are x86_64, aarch64."],
   [["--out", "/tmp/image", "more"], "too many arguments"],
 ])("%j is wrong usage, told before anything is built", async (args, words) => {
   const { exitCode, stderr } = await appliance(...args);

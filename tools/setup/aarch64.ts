@@ -1,18 +1,17 @@
-/**
- * What tests of aarch64 guests boot, and QEMU for it: Debian's arm64 kernel with the modules that a microVM needs, and our /init.
- * The packages are looked up by an apt with lists of its own, so the system keeps its architectures.
- */
+/** What tests of aarch64 guests boot, and QEMU for it: Debian's arm64 kernel with the modules that a microVM needs, and our /init. */
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildInit, guestSourceHash } from "../../src/appliance/init.js";
 import { fetchKernel, findKernelPackage } from "../../src/appliance/packaged-kernel.js";
+import { arm64Lists } from "./arm64-lists.js";
 import { exists, makeOnce, toolDir } from "./cache.js";
-import { run, which, type Report } from "./command.js";
+import { which, type Report } from "./command.js";
 import { SetupError } from "./error.js";
+import { ensureKconfig } from "./kconfig.js";
 import { installPackages } from "./packages.js";
 import type { Part } from "./part.js";
 import { ensureQemu } from "./qemu.js";
-import { rustForAarch64 } from "./rust-aarch64.js";
+import { cargoForAarch64 } from "./rust-aarch64.js";
 
 /** It serves three queries: to compile it quickly counts for more than that it is quick. */
 const quickly = {
@@ -26,17 +25,32 @@ export async function ensureAarch64(report: Report): Promise<Part> {
   const kernel = toolDir("debian-arm64-kernel");
   const present = await exists(kernel);
   if (!present) await makeOnce(kernel, async (partial) => await fetch(partial, report));
-  const init = await ensureInit(report).catch((error: unknown) => {
-    if (error instanceof SetupError) return { missing: error.message };
+  const init = await orReason(ensureInit(report));
+  const kconfig = await orReason(ensureKconfig(report));
+  const parts = [
+    summary,
+    `${present ? "found" : "fetched"} ${kernel}`,
+    init.path ?? `no /init: ${init.reason}`,
+    kconfig.path ?? `no configuration of Linux: ${kconfig.reason}`,
+  ];
+  return {
+    summary: parts.join("; "),
+    env: {
+      MICROVM_TEST_ARM64: kernel,
+      ...(init.path !== undefined && { MICROVM_TEST_ARM64_INIT: init.path }),
+      ...(kconfig.path !== undefined && { MICROVM_TEST_ARM64_KCONFIG: kconfig.path }),
+    },
+  };
+}
+
+/** The path, or why there is none on this machine. */
+async function orReason(work: Promise<string>): Promise<{ path?: string; reason?: string }> {
+  try {
+    return { path: await work };
+  } catch (error) {
+    if (error instanceof SetupError) return { reason: error.message };
     throw error;
-  });
-  const parts = [summary, `${present ? "found" : "fetched"} ${kernel}`];
-  return "missing" in init
-    ? { summary: [...parts, `no /init: ${init.missing}`].join("; "), env: { MICROVM_TEST_ARM64: kernel } }
-    : {
-        summary: [...parts, init.path].join("; "),
-        env: { MICROVM_TEST_ARM64: kernel, MICROVM_TEST_ARM64_INIT: init.path },
-      };
+  }
 }
 
 /** Fills the folder with Image, modules/*.ko and modules/order, which names them in the order in which they load. */
@@ -47,7 +61,7 @@ async function fetch(folder: string, report: Report): Promise<void> {
     });
   if (!(await which("xz"))) await installPackages({ "apt-get": "xz-utils" }, report);
   const apt = join(folder, "apt");
-  const options = { arch: "arm64", aptOptions: await ownLists(apt, report), cacheDir: apt } as const;
+  const options = { arch: "arm64", aptOptions: await arm64Lists(apt, report), cacheDir: apt } as const;
   const { image, modules } = await fetchKernel(await findKernelPackage(options), options);
   await writeFile(join(folder, "Image"), image);
   await mkdir(join(folder, "modules"));
@@ -57,36 +71,16 @@ async function fetch(folder: string, report: Report): Promise<void> {
 }
 
 /** Our /init of the sources as they are, compiled where it was not yet. Throws SetupError where there is no Rust for it. */
-async function ensureInit(report: Report): Promise<{ path: string }> {
+async function ensureInit(report: Report): Promise<string> {
   const folder = toolDir(`arm64-init-${await guestSourceHash()}`);
   if (!(await exists(folder)))
     await makeOnce(folder, async (partial) => {
       const work = join(partial, "work");
       await mkdir(work);
-      const aptOptions = () => ownLists(join(work, "apt"), report);
-      const { cargo, env } = await rustForAarch64(work, aptOptions, report);
-      const options = { cacheDir: work, arch: "aarch64", cargo, onProgress: report } as const;
-      await rename(await buildInit({ ...options, env: { ...env, ...quickly } }), join(partial, "init"));
+      const cargo = await cargoForAarch64(work, report);
+      const options = { cacheDir: work, arch: "aarch64", cargo, env: quickly, onProgress: report } as const;
+      await rename(await buildInit(options), join(partial, "init"));
       await rm(work, { recursive: true });
     });
-  return { path: join(folder, "init") };
-}
-
-/** Fetches lists of arm64 packages from the system's own mirrors into `dir`; returns what makes apt use them. */
-async function ownLists(dir: string, report: Report): Promise<string[]> {
-  for (const sub of ["state/lists/partial", "cache/archives/partial"])
-    await mkdir(join(dir, sub), { recursive: true });
-  const settings = [
-    "APT::Architecture=arm64",
-    "APT::Architectures=arm64",
-    `Dir::State=${join(dir, "state")}`,
-    "Dir::State::status=/dev/null",
-    `Dir::Cache=${join(dir, "cache")}`,
-    "APT::Sandbox::User=root",
-    "Acquire::Languages=none",
-    "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-  ];
-  const options = settings.flatMap((setting) => ["-o", setting]);
-  await run("apt-get", [...options, "update"], { report });
-  return options;
+  return join(folder, "init");
 }

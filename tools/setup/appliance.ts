@@ -1,22 +1,58 @@
 /** The bootable image that the examples and tests put into RVF files. */
-import { missingBuildPackages } from "../../src/appliance/build-packages.js";
-import { makeAppliance as make, type KernelKind, type MadeAppliance } from "../../src/appliance/index.js";
-import { ask, which, type Report } from "./command.js";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  buildAppliance,
+  makeAppliance as make,
+  type ApplianceArch,
+  type KernelKind,
+  type MadeAppliance,
+} from "../../src/appliance/index.js";
+import { cacheDir } from "../../src/paths.js";
+import { installBuildPackages, prepareApt } from "./build-packages.js";
+import type { Report } from "./command.js";
 import { SetupError } from "./error.js";
-import { installPackages, refreshPackageLists } from "./packages.js";
 import type { Part } from "./part.js";
+import { cargoForAarch64 } from "./rust-aarch64.js";
 import { ensureRust } from "./rust.js";
 
-/** As the package's own `makeAppliance`, with all that it needs installed where that can be done. */
-export async function makeAppliance(report: Report, kernel?: KernelKind): Promise<MadeAppliance> {
-  const cargo = await ensureRust(report);
-  await prepareApt(report);
-  if (kernel !== "debian")
-    await installBuildPackages(report).catch((error: unknown) => {
-      // The packaged kernel takes its place then, unless that is not wanted.
-      if (kernel === "micro" || !(error instanceof SetupError)) throw error;
-    });
-  return await make({ kernel, cargo, onProgress: report });
+export interface Wanted {
+  /** @default "micro" where it can be built */
+  kernel?: KernelKind | undefined;
+  /** Another than the default has the micro kernel, and is not the one that `--appliance` boots. @default "x86_64" */
+  arch?: ApplianceArch | undefined;
+}
+
+/** As the package's own functions, with all that they need installed where that can be done. */
+export async function makeAppliance(
+  report: Report,
+  { kernel, arch = "x86_64" }: Wanted = {},
+): Promise<MadeAppliance> {
+  return await withCargo(arch, report, async (cargo) => {
+    const options = { cargo, onProgress: report };
+    await prepareApt(report);
+    if (kernel !== "debian")
+      await installBuildPackages(arch, report).catch((error: unknown) => {
+        // The packaged kernel takes its place then, unless that is not wanted.
+        if (kernel === "micro" || arch !== "x86_64" || !(error instanceof SetupError)) throw error;
+      });
+    return await (arch === "x86_64" ? make({ ...options, kernel }) : buildAppliance({ ...options, arch }));
+  });
+}
+
+/** Does the work with a cargo that compiles for the architecture. */
+export async function withCargo<T>(
+  arch: ApplianceArch,
+  report: Report,
+  work: (cargo: string) => Promise<T>,
+): Promise<T> {
+  if (arch === "x86_64") return await work(await ensureRust(report));
+  const folder = await mkdtemp(join(cacheDir(), "rust-"));
+  try {
+    return await work(await cargoForAarch64(folder, report));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 export async function ensureAppliance(report: Report): Promise<Part> {
@@ -28,18 +64,4 @@ export async function ensureAppliance(report: Report): Promise<Part> {
 export function describeAppliance({ path, bytes, kernelVersion, cached, instead }: MadeAppliance): string {
   const what = `${cached ? "found" : "built"} Linux ${kernelVersion}, ${(bytes / 1e6).toFixed(1)} MB, ${path}`;
   return instead === undefined ? what : `${what} (not the micro kernel: ${instead})`;
-}
-
-/** Either kernel comes out of a Debian package: apt must know packages, and what is in it is packed with xz. */
-async function prepareApt(report: Report): Promise<void> {
-  if (!(await which("apt-get"))) return;
-  if (!(await ask("apt-cache", ["show", "linux-image-cloud-amd64"])))
-    await refreshPackageLists("apt-get", report);
-  if (!(await which("xz"))) await installPackages({ "apt-get": "xz-utils" }, report);
-}
-
-/** What the micro kernel is compiled with. */
-async function installBuildPackages(report: Report): Promise<void> {
-  const missing = await missingBuildPackages();
-  if (missing.length > 0) await installPackages({ "apt-get": missing.join(" ") }, report);
 }
