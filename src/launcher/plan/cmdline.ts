@@ -26,6 +26,7 @@ export interface CmdlineOptions {
   nonce: string;
   guestApiPort: number;
   accelerator: Accelerator;
+  vcpus: number;
   /** The rate of the host's TSC, where known. */
   tscKhz?: number | undefined;
 }
@@ -35,11 +36,17 @@ export interface CmdlineOptions {
  * host's TSC, which it counts there, and QEMU's APIC timer. The latter's key is our own kernel's (guest/kernel); others pass over it.
  * Unless it is told that the TSC is reliable, Linux holds it against this machine's only other clock, a tick that comes late under TCG, gives
  * it up within a second and never lets the tick rest again: an idle guest then takes some per cent of a processor.
+ * Of each further CPU it measures how far it counts in a tick, for a second and a half under TCG, unless it is told. That number depends on the kernel's
+ * ticks in a second: of the fewest there are, and of our kernel, it is this one; others make their shortest pauses up to ten times as long.
  */
-const emulatedClocks = (tscKhz: number | undefined): string[] => [
+const emulatedClocks = (tscKhz: number | undefined, vcpus: number): string[] => [
   ...(tscKhz === undefined ? [] : [`tsc_early_khz=${tscKhz}`, "tsc=reliable"]),
+  ...(tscKhz === undefined || vcpus === 1 ? [] : [`lpj=${(tscKhz * 1000) / FEWEST_HZ}`]),
   "lapic_khz=1000000",
 ];
+
+/** Linux's lowest CONFIG_HZ. */
+const FEWEST_HZ = 100;
 
 /** The port that a kernel's own command line tells its server to listen on. */
 export function portIn(cmdline: string): number | undefined {
@@ -49,7 +56,7 @@ export function portIn(cmdline: string): number | undefined {
 }
 
 export function kernelCmdline(options: CmdlineOptions): string {
-  const { arch, own, nonce, guestApiPort, accelerator, tscKhz } = options;
+  const { arch, own, nonce, guestApiPort, accelerator, vcpus, tscKhz } = options;
   const words = own.split(/\s+/).filter(Boolean);
   const keys = new Set(words.map(keyOf));
   const unlessOwn = (setting: string) => !keys.has(keyOf(setting));
@@ -57,7 +64,7 @@ export function kernelCmdline(options: CmdlineOptions): string {
   const line = [
     ...settings[arch].filter(unlessOwn),
     ...(chatty ? [] : [loudness[arch]]),
-    ...(accelerator === "tcg" && arch === "x86_64" ? emulatedClocks(tscKhz).filter(unlessOwn) : []),
+    ...(accelerator === "tcg" && arch === "x86_64" ? emulatedClocks(tscKhz, vcpus).filter(unlessOwn) : []),
     ...words,
     ...[`${PORT_KEY}=${guestApiPort}`].filter(unlessOwn),
     `${NONCE_KEY}=${nonce}`,

@@ -53,6 +53,7 @@ export function planQemu(input: PlanInput): Plan {
     nonce: input.nonce,
     guestApiPort: kernel.guestApiPort,
     accelerator,
+    vcpus: spec.vcpus,
     tscKhz: input.tscKhz,
   });
   const disk = {

@@ -107,6 +107,7 @@ async function fitting(
     guestApiPort: facts.guestApiPort,
     nonce: "0".repeat(32),
     accelerator: "tcg",
+    vcpus: spec.vcpus,
     tscKhz: 99_999_999,
   });
   const qemu = await qemuFacts(await resolveQemu(facts.arch, spec.qemuBinary));

@@ -3,8 +3,13 @@ import { kernelCmdline } from "../../../src/launcher/plan/cmdline.js";
 import type { Accelerator } from "../../../src/launcher/host/cpu.js";
 
 const nonce = "n0";
-const line = (own: string, tscKhz?: number, arch: Arch = "x86_64", accelerator: Accelerator = "tcg") =>
-  kernelCmdline({ arch, own, nonce, guestApiPort: 8080, accelerator, tscKhz });
+const line = (
+  own: string,
+  tscKhz?: number,
+  arch: Arch = "x86_64",
+  accelerator: Accelerator = "tcg",
+  vcpus = 1,
+) => kernelCmdline({ arch, own, nonce, guestApiPort: 8080, accelerator, vcpus, tscKhz });
 
 test.each([
   [
@@ -38,6 +43,15 @@ test.each(["kvm", "hvf"] as const)("%s runs the guest's own clocks: nothing is t
     "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet rvf.port=8080 microvm.nonce=n0",
   ),
 );
+
+test("several CPUs are told how far each counts in a tick, where the TSC's rate is known", () => {
+  expect(line("", 2596138, "x86_64", "tcg", 2)).toContain(" tsc=reliable lpj=25961380 lapic_khz=1000000 ");
+  for (const [accelerator, khz] of [
+    ["tcg", undefined],
+    ["kvm", 2596138],
+  ] as const)
+    expect(line("", khz, "x86_64", accelerator, 2)).not.toContain("lpj=");
+});
 
 const ours = "rvf.port=8080 microvm.nonce=n0";
 test.each<[Arch, string, string]>([

@@ -148,7 +148,7 @@ test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
         "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:9000-10.0.2.15:7000,hostfwd=tcp:127.0.0.1:2200-10.0.2.15:2222",
       ],
       "-append": [
-        `-append ${cmdline} tsc_early_khz=2596138 tsc=reliable lapic_khz=1000000 rvf.port=7000 microvm.nonce=n0`,
+        `-append ${cmdline} tsc_early_khz=2596138 tsc=reliable lpj=25961380 lapic_khz=1000000 rvf.port=7000 microvm.nonce=n0`,
       ],
     }),
   ));
