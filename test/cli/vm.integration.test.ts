@@ -101,10 +101,7 @@ describe("a VM in the background", () => {
     const follower = start("logs", "-f", "shop");
     let seen = "";
     follower.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
-    for (const line of [
-      "microvm: started\n",
-      "microvm: serving 3000 vectors of 32 dimensions on 0.0.0.0:8080\n",
-    ])
+    for (const line of ["microvm: started", "microvm: serving 3000 vectors of 32 dimensions on 0.0.0.0:8080"])
       await eventually(() => printable(seen).includes(line));
     const { consoleLog } = await updateVm(vm.vmId, { ...vm.spec, memoryMb: 192 });
     expect(consoleLog).not.toBe(vm.consoleLog);
