@@ -132,6 +132,17 @@ describe("answers as rvf-server does", () => {
   });
 });
 
+test.each(["application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"])(
+  "a query may be %s, as with rvf-server",
+  async (type) => {
+    const [mine, other] = await Promise.all(
+      [ours, theirs].map((server) => post(server, "/v1/query", JSON.stringify({ vector, k: 2 }), type)),
+    );
+    expect(mine).toEqual(other);
+    expect(mine!.status).toBe(200);
+  },
+);
+
 describe("answers as rvf-launch asks", () => {
   test("POST /query gives the bare list of what /v1/query wraps", async () => {
     const { body } = await post(ours, "/v1/query", { vector, k: 5 });
@@ -206,6 +217,19 @@ test("unknown paths and methods are told in JSON", async () => {
   expect((await get(ours, "/api/status")).status).toBe(404);
   expect((await get(ours, "/v1/query")).status).toBe(405);
   expect((await post(ours, "/v1/health", {})).status).toBe(405);
+});
+
+test.each([
+  ["/v1/query", "GET"],
+  ["/v1/health", "POST"],
+])("%s says which methods it takes, as rvf-server does", async (path, method) => {
+  const [mine, other] = await Promise.all([ours, theirs].map(({ url }) => fetch(url + path, { method })));
+  expect(mine!.headers.get("allow")).toBe(other!.headers.get("allow"));
+});
+
+test("HEAD gets the head of what GET gets", async () => {
+  const words = await text(send("HEAD /v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+  expect(words).toMatch(/^HTTP\/1.1 200 OK\r\n.*content-length: 15\r\n.*\r\n\r\n$/s);
 });
 
 test("many at once are all answered, and alike", async () => {

@@ -10,9 +10,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::timeout;
 
+use crate::caught::caught;
 use crate::error::Refusal;
 use crate::store::{Neighbour, Store};
 
@@ -28,7 +29,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// Bounds what one answer can take of a small guest's memory.
 const MAX_K: usize = 10_000;
 
-/// A scan of so few numbers holds nobody up. It gets no thread of its own, whose start alone would take longer.
+/// A scan of so few numbers takes some milliseconds. On the only CPU it gets no thread of its own, whose start alone would take longer.
 const SHORT_SCAN: u64 = 1 << 17;
 
 pub type Reply = Response<Full<Bytes>>;
@@ -38,6 +39,8 @@ pub struct Api {
     store: Arc<Store>,
     /// One scan a CPU; the others wait without holding a thread, so health answers at any time.
     scans: Arc<Semaphore>,
+    /// Whether a scan is short, and no other CPU could do it meanwhile.
+    inline: bool,
     room: Arc<Semaphore>,
 }
 
@@ -45,7 +48,13 @@ impl Api {
     pub fn new(store: Store) -> Api {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Api { store: Arc::new(store), scans: semaphore(cpus), room: semaphore(ROOM_KIB) }
+        let numbers = store.total_vectors().saturating_mul(u64::from(store.dimension()));
+        Api {
+            store: Arc::new(store),
+            scans: semaphore(cpus),
+            inline: cpus == 1 && numbers <= SHORT_SCAN,
+            room: semaphore(ROOM_KIB),
+        }
     }
 
     pub async fn reply(self, request: Request<Incoming>) -> Reply {
@@ -116,22 +125,26 @@ impl Api {
             _ => return Err(Refusal::bad_request(format!("k must be <= {MAX_K}"))),
         }
         // What the scan would refuse need not wait for it.
-        let dimension = self.store.dimension();
-        if vector.len() != usize::from(dimension) {
-            return Err(Refusal::wrong_dimension(vector.len(), usize::from(dimension)));
+        let dimension = usize::from(self.store.dimension());
+        if vector.len() != dimension {
+            return Err(Refusal::wrong_dimension(vector.len(), dimension));
         }
-        if self.store.total_vectors().saturating_mul(u64::from(dimension)) <= SHORT_SCAN {
-            return Ok(self.store.nearest(&vector, k)?);
-        }
-        let broken =
-            |error: &dyn ToString| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-        let permit = Arc::clone(&self.scans).acquire_owned().await.map_err(|error| broken(&error))?;
+        let broken = |error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error);
+        let permit =
+            Arc::clone(&self.scans).acquire_owned().await.map_err(|error| broken(error.to_string()))?;
         let store = Arc::clone(&self.store);
-        let scan = spawn_blocking(move || {
+        let scan = move || {
             let _permit = permit;
-            store.nearest(&vector, k)
-        });
-        Ok(scan.await.map_err(|error| broken(&error))??)
+            caught(|| store.nearest(&vector, k)).map_err(|words| format!("the scan failed: {words}"))
+        };
+        let found = if self.inline {
+            // The permit is held meanwhile: between two scans every other request has its turn.
+            yield_now().await;
+            scan()
+        } else {
+            spawn_blocking(scan).await.map_err(|error| broken(error.to_string()))?
+        };
+        Ok(found.map_err(broken)??)
     }
 }
 
@@ -151,10 +164,11 @@ struct Health {
     status: &'static str,
 }
 
+/// `application/json`, and what is JSON by its ending (RFC 6839), as rvf-server takes them.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
 }
 
 pub fn json(status: StatusCode, body: &impl Serialize) -> Reply {

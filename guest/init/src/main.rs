@@ -1,6 +1,7 @@
 //! PID 1 of the appliance: brings the guest up, serves the RVF on the first disk, and powers off when asked to.
 //! Under any other PID it is the same server as a plain program: `init --serve FILE --listen ADDRESS:PORT`.
 
+mod caught;
 mod clone;
 mod cmdline;
 mod connections;
@@ -23,11 +24,19 @@ mod wait;
 
 use std::process::ExitCode;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// For kill(2): every process but the caller.
+const EVERY_OTHER: i32 = -1;
+
 fn main() -> ExitCode {
     let guest = std::process::id() == 1;
     std::panic::set_hook(Box::new(move |panic| {
         // The server is a child with another PID, so this ends the VM for a fault of PID 1 itself only.
         if guest && std::process::id() == 1 {
+            // It holds the ready port, on which the reason is told.
+            let _ = kill(Pid::from_raw(EVERY_OTHER), Signal::SIGKILL);
             power::fatal(&format!("init failed: {panic}"));
         }
         log::line(&panic.to_string());

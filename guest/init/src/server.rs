@@ -37,8 +37,8 @@ pub fn run(path: &Path, address: SocketAddr, nonce: Option<&str>) -> Result<(), 
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     let outcome = runtime.block_on(serve(store, address, nonce, terminate));
-    // A scan that outlives the end must not be waited for.
-    runtime.shutdown_background();
+    // A scan that outlives the end must not be waited for, nor must memory be given back that goes with the process.
+    std::mem::forget(runtime);
     outcome
 }
 

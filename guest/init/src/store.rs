@@ -9,6 +9,7 @@ use rvf_runtime::{QueryOptions, RvfStore};
 use rvf_types::RvfError;
 use serde::Serialize;
 
+use crate::caught::caught;
 use crate::wait;
 
 const DISK_LIMIT: Duration = Duration::from_secs(2);
@@ -45,7 +46,8 @@ impl Store {
         let mut file = wait::retry(DISK_LIMIT, || OpenOptions::new().read(true).open(path))
             .map_err(|error| format!("no store: {name}: {error}"))?;
         let file_size = size(&mut file).map_err(|error| format!("no store: {name}: {error}"))?;
-        let rvf = RvfStore::open_readonly(path)
+        let rvf = caught(|| RvfStore::open_readonly(path))
+            .map_err(|words| format!("the RVF cannot be read: {words}"))?
             .map_err(|error| format!("{name} holds no readable RVF: {error}"))?;
         let total_vectors = rvf.status().total_vectors;
         Ok(Store { rvf, file_size, total_vectors })

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -14,6 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe};
 
+use crate::caught::caught;
 use crate::{log, memory, power};
 
 /// How long the server may take to finish the requests it has, once the button is pressed.
@@ -31,7 +31,8 @@ pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let server = match unsafe { fork() }.map_err(failed)? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            let outcome = child_ended.thread_unblock().map_err(failed).and_then(|()| caught(serve));
+            let served = || caught(serve).unwrap_or_else(|words| Err(format!("the server failed: {words}")));
+            let outcome = child_ended.thread_unblock().map_err(failed).and_then(|()| served());
             let text = outcome.err();
             let _ = File::from(reason_in).write_all(text.as_deref().unwrap_or_default().as_bytes());
             std::process::exit(i32::from(text.is_some()));
@@ -42,14 +43,15 @@ pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     if buttons.is_empty() {
         log::line("no power button");
     }
-    match watch(server, &signals, &buttons) {
+    let reason = File::from(reason);
+    match watch(server, &reason, &signals, &buttons) {
         None => Ok(()),
-        Some(status) => Err(describe(status, File::from(reason))),
+        Some(status) => Err(describe(status, reason)),
     }
 }
 
-/// None when the power button was pressed and the server has gone or had its time; else how the server ended.
-fn watch(server: Pid, signals: &SignalFd, buttons: &[File]) -> Option<WaitStatus> {
+/// None when the power button was pressed and the server has done its work or had its time; else how the server ended.
+fn watch(server: Pid, reason: &File, signals: &SignalFd, buttons: &[File]) -> Option<WaitStatus> {
     let mut deadline: Option<Instant> = None;
     loop {
         if let Some(status) = reap(server) {
@@ -61,8 +63,13 @@ fn watch(server: Pid, signals: &SignalFd, buttons: &[File]) -> Option<WaitStatus
             Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
         };
         let watched = std::iter::once(signals.as_fd()).chain(buttons.iter().map(File::as_fd));
+        // The server closes its end when it has served to the end. Its process takes longer to go, which nobody has to wait for.
+        let watched = watched.chain(deadline.map(|_| reason.as_fd()));
         let mut watched: Vec<PollFd> = watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let _ = poll(&mut watched, timeout);
+        if deadline.is_some() && watched.last().is_some_and(|last| last.any() == Some(true)) {
+            return None;
+        }
         while let Ok(Some(_)) = signals.read_signal() {}
         if buttons.iter().filter(|button| power::pressed(button)).count() > 0 && deadline.is_none() {
             log::line("power button pressed");
@@ -97,15 +104,6 @@ fn describe(status: WaitStatus, mut reason: File) -> String {
         }
         other => format!("the server ended unexpectedly: {other:?}"),
     }
-}
-
-/// A panic's own words are the reason then.
-fn caught(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(serve)).unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        let words = words.or(panic.downcast_ref::<&str>().copied());
-        Err(format!("the server failed: {}", words.unwrap_or("its last words are on the console")))
-    })
 }
 
 fn failed(error: Errno) -> String {
