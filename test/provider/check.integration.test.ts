@@ -152,6 +152,12 @@ test.each(badFiles)("an RVF that is %s is %s, said of rvfPath", async (name, cod
   expect(reason).toMatch(new RegExp(`^${code}: `));
 });
 
+test("more CPUs than QEMU's machine for the kernel takes", async () => {
+  const { property, reason } = await failureOf({ rvfPath: good, vcpus: 300 });
+  expect(property).toBe("vcpus");
+  expect(reason).toMatch(/^InvalidArgument: vcpus is 300, QEMU's machine for x86_64 takes at most 288/);
+});
+
 test("memory below what the kernel asks for", async () => {
   const rvfPath = join(state.dir, "big.rvf");
   const header = (bytes: Buffer) => bytes.writeUInt32LE(512, 0x0c);

@@ -84,7 +84,7 @@ const orphan = ({ vmId }: VmRecord, { project, stack }: Owner): Finding => ({
     path: vmDir(vmId),
     what: `it runs, and the Pulumi stack ${project}/${stack} has not come back to it since it was made`,
   },
-  hint: `If that was interrupted, the next \`pulumi up\` takes it over; \`microvm stop ${vmId}\` ends it.`,
+  hint: `After a first \`pulumi up\` that is as it should be. If it was interrupted, the next \`pulumi up\` takes it over; \`microvm stop ${vmId}\` ends it.`,
 });
 
 /** It may be a VM's all the same, where it only could not be read or is a newer version's. */

@@ -34,7 +34,8 @@ export async function previewVm(
   const checks: Promise<void>[] = [];
   const known = (...keys: (keyof VmSpec)[]) => keys.every((key) => !unknown.has(key));
   if (known(...examined)) {
-    const givens = examined.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]]);
+    const keys = [...examined, ...(known("vcpus") ? (["vcpus"] as const) : [])];
+    const givens = keys.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]]);
     checks.push(examine(parseSpec(Object.fromEntries(givens) as VmSpec)));
   }
   const own = running.filter(belongsTo(owners));

@@ -108,6 +108,10 @@ async function gaveUp({ files }: Pick<ReadyWatch, "files">, reason: string): Pro
   });
 }
 
+/** For a guest that was reset, which ends QEMU, before it wrote anything. */
+export const wordlessHint =
+  "The guest came to no word: memoryMb is too little to unpack its kernel, or the kernel is not one for this machine.";
+
 async function death(watch: ReadyWatch): Promise<MicroVmError> {
   const ending = await readEnding(watch.files);
   // The guest's own last words say more than the way it went.
@@ -120,7 +124,7 @@ async function death(watch: ReadyWatch): Promise<MicroVmError> {
         ? "The kernel needs an init that starts an HTTP server: check the RVF's image and its command line."
         : hasOutput(watch.files.console)
           ? "The console's last lines above are the guest's own; more memoryMb helps where it ran out of memory."
-          : "The guest came to no word: memoryMb is too little to unpack its kernel, or the kernel is not one for this machine.",
+          : wordlessHint,
   });
 }
 

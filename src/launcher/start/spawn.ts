@@ -11,7 +11,7 @@ import { evidenceOf, readEnding } from "../evidence/ending.js";
 import { qemuEnvironment } from "../host/environment.js";
 import { keeper } from "./keeper.js";
 import { portInUse } from "../ports/ports.js";
-import { levelsReached } from "./ready.js";
+import { levelsReached, wordlessHint } from "./ready.js";
 import { findVmProcess, type VmProcess } from "../host/process.js";
 import type { GenerationFiles } from "../record/vm-folder.js";
 
@@ -136,7 +136,10 @@ export async function startFailure(files: GenerationFiles): Promise<MicroVmError
   const sandbox = ending.detail.includes("SIGSYS") ? " by its own sandbox (-sandbox)" : "";
   return new MicroVmError("QemuExited", `${ending.detail}${sandbox} while starting`, {
     evidence,
-    hint: "QEMU's own words above say what it did not like; extraArgs and qemuBinary are the usual suspects.",
+    hint:
+      ending.how === "reset"
+        ? wordlessHint
+        : "QEMU's own words above say what it did not like; extraArgs and qemuBinary are the usual suspects.",
   });
 }
 
