@@ -2,6 +2,7 @@
 import { isUp, listRecords, pruneVms, statusOf } from "../../src/launcher/index.js";
 import { leaks, untruths } from "../chaos/audit.js";
 import { processesIn, qemusOf } from "../chaos/processes.js";
+import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { vmsDir } from "../../src/paths.js";
 import { interrupt } from "./interrupt.js";
 import type { Operation } from "./moments.js";
@@ -53,11 +54,12 @@ const creating: Operation[] = ["create", "replace", "replaceBeside"];
 async function play(round: Round, point: Point): Promise<boolean> {
   const { stack } = round;
   await prepare(round, point);
+  const [former] = await listRecords();
   const { reached, words } = await interrupt(stack, point, lastMillis);
   round.words += `--- interrupted\n${words}`;
   if (point.way === "destroy") {
     await finish(round, "destroy", "up");
-    if (creating.includes(point.operation)) await expectNamed(round);
+    if (creating.includes(point.operation)) await expectNamed(round, former?.vmId);
     else await expectNone(round);
     if (point.operation !== "delete") {
       await finish(round, "up", "destroy");
@@ -85,16 +87,14 @@ async function prepare(round: Round, { operation }: Point): Promise<void> {
   const { updateStrategy: _, options: __, ...wish } = stack.wish;
   const other = <T>(now: T, [one, two]: readonly [T, T]): T => (now === one ? two : one);
   const memoryMb = other(wish.memoryMb, [128, 144]);
+  if (operation === "create") await stack.set({ ...wish, apiPort: ports[0] });
   if (operation === "update") await stack.set({ ...wish, memoryMb });
   if (operation === "stopFirst") await stack.set({ ...wish, memoryMb, updateStrategy: "stopFirst" });
   const replaceOnChanges: ["memoryMb"] = ["memoryMb"];
   if (operation === "replace") await stack.set({ ...wish, memoryMb, options: { replaceOnChanges } });
   // Two VMs cannot have one port.
   if (operation === "replaceBeside")
-    await stack.set({
-      ...{ apiPort: 0, memoryMb },
-      options: { replaceOnChanges, deleteBeforeReplace: false },
-    });
+    await stack.set({ apiPort: 0, memoryMb, options: { replaceOnChanges, deleteBeforeReplace: false } });
   if (operation === "ports") await stack.set({ ...wish, apiPort: other(wish.apiPort, ports) });
 }
 
@@ -138,13 +138,22 @@ async function expectOne({ stack, wrong }: Round): Promise<void> {
     wrong.push({ kind: "other", what });
 }
 
-/** A destroy cannot know of a VM that was made and is not in the state; but a user is told of it. */
-async function expectNamed({ stack, wrong }: Round): Promise<void> {
+/**
+ * A destroy cannot know of a VM that was made and is not in the state; but a user is told of it. The one that the state had before, if any, is
+ * gone with all of its processes.
+ */
+async function expectNamed({ stack, wrong }: Round, former: string | undefined): Promise<void> {
   for (const what of await stack.stragglers()) wrong.push({ kind: "other", what: `${what} is left` });
   const { removed, kept } = await pruneVms({ all: true, dryRun: true });
-  for (const { vmId } of await listRecords())
+  for (const { vmId, unclaimed } of await listRecords()) {
+    if (vmId === former || unclaimed === undefined)
+      wrong.push({ kind: "orphan", what: `${vmId} outlived destroy` });
     if (![...removed, ...kept].some((one) => one.vmId === vmId))
       wrong.push({ kind: "orphan", what: `${vmId} is named by nobody` });
+  }
+  if (former === undefined) return;
+  for (const { pid } of qemusOf(await processesIn(stack.dir), vmDir(former)))
+    wrong.push({ kind: "orphan", what: `QEMU ${pid} of ${former} outlived destroy` });
 }
 
 const left = async (stack: Stack): Promise<string[]> => [
