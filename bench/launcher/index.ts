@@ -47,10 +47,10 @@ export const launcher: Benchmark = {
     await withLauncher(env, async ({ launch, rvfPath }) => {
       const question = { vector, id: neighboursOnHost(rvfPath, vector, 1)[0]!.id };
       const rounds: Round[] = [];
-      await using launcher = startLauncher();
+      await using ours = startLauncher();
       // The first round fills the caches, and is not kept.
       for (let round = 0; round <= ROUNDS; round++) {
-        const measured = await measureRound(launcher, { rvfPath, question, bareFirst: round % 2 === 1 });
+        const measured = await measureRound(ours, { rvfPath, question, bareFirst: round % 2 === 1 });
         if (round > 0) rounds.push(measured);
         say(`round ${round} of ${ROUNDS}${round === 0 ? " (discarded)" : ""}`);
       }
@@ -99,7 +99,8 @@ function startLauncher(): LauncherProcess {
       return measured;
     },
     async [Symbol.asyncDispose]() {
-      child.disconnect();
+      // It is not where the process has died, of which `measure` tells.
+      if (child.connected) child.disconnect();
       await ended;
     },
   };
