@@ -55,8 +55,8 @@ async function launch(file: string, options: RunOptions, signal: AbortSignal): P
   const { name } = options;
   const same = name === undefined ? [] : (await listRecords()).filter((record) => record.name === name);
   if (same.length > 0)
-    note(
-      `warning: ${same.map(({ vmId }) => vmId).join(", ")} has that name too; tell them apart by their ids`,
+    steps.tell(
+      `warning: ${name} is also the name of ${same.map(({ vmId }) => vmId).join(", ")}; tell them apart by their ids`,
     );
   const onProgress = (text: string): void => steps.tell(inFlags(text));
   return await createVm(specFrom(file, options), { name: options.name, signal, onProgress });

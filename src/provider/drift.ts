@@ -1,5 +1,6 @@
 /** What has become of a VM since the last `up`, in words for whoever runs the next one. */
 import { conditionOf, type Condition, type Drift } from "../launcher/index.js";
+import { vmsDir } from "../paths.js";
 import { nameOf, type Inputs } from "./inputs.js";
 
 const told = new Set<string>();
@@ -19,7 +20,7 @@ export async function observed(id: string, inputs: Partial<Inputs>): Promise<Con
 }
 
 const gone = (id: string): Drift => ({
-  what: `${id} is gone from this host, and so is its record`,
+  what: `${id} is gone, with no record of it in ${vmsDir()}`,
   mend: "anew",
   console: "",
 });

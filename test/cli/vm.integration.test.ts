@@ -58,7 +58,7 @@ describe("a VM in the background", () => {
   test("another of its name is warned of, and one for its port refused", async () => {
     const { status, stderr } = await microvm("run", rvfPath, "--name", "shop", "-p", String(vm.boundApiPort));
     expect(status).toBe(1);
-    expect(stderr).toContain(`warning: ${vm.vmId} has that name too; tell them apart by their ids`);
+    expect(stderr).toContain(`warning: shop is also the name of ${vm.vmId}; tell them apart by their ids`);
     expect(stderr).toContain(`is taken by the VM ${vm.vmId} `);
   });
 

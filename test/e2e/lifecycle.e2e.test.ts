@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Result } from "execa";
 import { query } from "../../src/client/index.js";
 import { destroyVm, listRecords } from "../../src/launcher/index.js";
+import { vmsDir } from "../../src/paths.js";
 import { openProject, type PulumiProject } from "../../tools/pulumi-project.js";
 import { neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { k, startLoad } from "../support/load.js";
@@ -103,7 +104,7 @@ describe("a MicroVm's life", () => {
     const refreshed = await pulumi("refresh", "--yes", "--skip-preview");
     expectDone(refreshed);
     expect(text(refreshed)).toContain(
-      `db: ${vmId} is gone from this host, and so is its record; \`pulumi up\` starts it anew`,
+      `db: ${vmId} is gone, with no record of it in ${vmsDir()}; \`pulumi up\` starts it anew`,
     );
     expect(await stored()).toBeUndefined();
     expectDone(await up(args()));

@@ -36,8 +36,8 @@ export interface CmdlineOptions {
  * host's TSC, which it counts there, and QEMU's APIC timer. The latter's key is our own kernel's (guest/kernel); others pass over it.
  * Unless it is told that the TSC is reliable, Linux holds it against this machine's only other clock, a tick that comes late under TCG, gives
  * it up within a second and never lets the tick rest again: an idle guest then takes some per cent of a processor.
- * Of each further CPU it measures how far it counts in a tick, for a second and a half under TCG, unless it is told. That number depends on the kernel's
- * ticks in a second: of the fewest there are, and of our kernel, it is this one; others make their shortest pauses up to ten times as long.
+ * `lpj` is the TSC's steps in one tick, which Linux else measures of each further CPU, for a second and a half under TCG. It is computed for 100 ticks
+ * a second, our kernel's and Linux's fewest; a kernel with more waits up to ten times too long in its busy pauses, never too short.
  */
 const emulatedClocks = (tscKhz: number | undefined, vcpus: number): string[] => [
   ...(tscKhz === undefined ? [] : [`tsc_early_khz=${tscKhz}`, "tsc=reliable"]),

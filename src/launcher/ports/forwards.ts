@@ -47,7 +47,7 @@ const open = async ({ at, ...forward }: Rule) => await addHostForward(at, { ...f
 const close = async ({ at, ...forward }: Rule) => await removeHostForward(at, { ...forward, netdev: NETDEV });
 
 export interface PortChange {
-  /** From the first port that was touched until the last, in milliseconds. */
+  /** From when it was known what has to change until the last port was touched, in milliseconds. */
   millis: number;
   /** For how long a port that goes from the one to the other was open nowhere, in milliseconds; 0 where none did. */
   closedMs: number;
