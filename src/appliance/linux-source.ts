@@ -24,13 +24,17 @@ const sourceSchema = z.object({
 
 export type LinuxSource = z.infer<typeof sourceSchema>;
 
+/** The wanted package, which the file names. */
+export const readPin = async (pin: string): Promise<LinuxSource> =>
+  sourceSchema.parse(JSON.parse(await readFile(pin, "utf8")));
+
 /**
  * The package to build from, by what the package lists say now. Asks no network.
  * @param pin the file that names the wanted one
  * @throws MicroVmError `ApplianceBuild` when this is no Debian or its package lists are missing.
  */
 export async function findLinuxSource(pin: string, signal?: AbortSignal): Promise<LinuxSource> {
-  const pinned = sourceSchema.parse(JSON.parse(await readFile(pin, "utf8")));
+  const pinned = await readPin(pin);
   const known = await versionsOf(pinned.name, signal).catch(async (error: unknown) => {
     // A later release has another series, on which its metapackage depends.
     const [metapackage] = await versionsOf("linux-source", signal).catch(() => []);
@@ -41,11 +45,15 @@ export async function findLinuxSource(pin: string, signal?: AbortSignal): Promis
   if (known.some(({ Version, SHA256 }) => Version === pinned.version && SHA256 === pinned.sha256))
     return pinned;
   const [newest] = known;
-  return sourceSchema.parse({
+  const found = sourceSchema.safeParse({
     name: newest?.["Package"],
     version: newest?.["Version"],
     sha256: newest?.["SHA256"],
   });
+  // Of a package that others only mention, apt says nothing, and of one that no list has, no hash.
+  if (!found.success)
+    throw new MicroVmError("ApplianceBuild", `apt can get no package ${pinned.name}.`, { hint: HINT });
+  return found.data;
 }
 
 /** What the package lists say of each version that they know, the one that would be installed first. */

@@ -11,7 +11,7 @@ import { MicroVmError } from "../errors.js";
 import type { ApplianceArch } from "./arch.js";
 import { missingBuildPackages } from "./build-packages.js";
 import type { FetchOptions, Kernel, KernelSource } from "./kernel.js";
-import { findLinuxSource, unpackLinuxSource, type LinuxSource } from "./linux-source.js";
+import { findLinuxSource, readPin, unpackLinuxSource, type LinuxSource } from "./linux-source.js";
 import { run, type RunOptions } from "./run.js";
 import { withTempDir } from "./temp.js";
 
@@ -21,6 +21,7 @@ const BUILDER_VERSION = 1;
 /** Two levels up both from the sources and from the built package. */
 const OWN = fileURLToPath(new URL("../../guest/kernel", import.meta.url));
 const own = (name: string): string => join(OWN, name);
+const PIN = own("source.json");
 
 const HINT = "The packaged kernel needs no C compiler: microvm appliance --kernel debian.";
 
@@ -65,7 +66,7 @@ export async function findMicroKernel(
     const hint = missing.length > 0 ? `Install them as root: apt-get install ${missing.join(" ")}` : HINT;
     throw new MicroVmError("ApplianceBuild", `The micro kernel ${what}.`, { hint });
   }
-  const source = await findMicroKernelSource(signal);
+  const source = await findLinuxSource(PIN, signal);
   const made = [BUILDER_VERSION, source, await kernelSourceHash(arch), await toolVersions(arch, signal)];
   const key = createHash("sha256").update(JSON.stringify(made)).digest("hex");
   return {
@@ -75,9 +76,8 @@ export async function findMicroKernel(
   };
 }
 
-/** As `findLinuxSource`, with the micro kernel's pin. */
-export const findMicroKernelSource = async (signal?: AbortSignal): Promise<LinuxSource> =>
-  await findLinuxSource(own("source.json"), signal);
+/** The source that the configuration was made for. */
+export const pinnedSource = async (): Promise<LinuxSource> => await readPin(PIN);
 
 /** A kernel with another initramfs in it is another. */
 const keyWith = (key: string, initramfs: Buffer | undefined): string =>

@@ -196,10 +196,14 @@ test.each([
   });
 });
 
-test("without lists of packages it is told how to get them", () =>
-  onMachine({}, {}, () =>
+test.each([
+  ["lists of packages", {}],
+  ["a package of that name, which others only mention,", { [pinned.name]: "" }],
+])("without %s it is told how to get them", (_, known) =>
+  onMachine({}, known, () =>
     expect(findMicroKernel()).rejects.toMatchObject({
       code: "ApplianceBuild",
       hint: expect.stringContaining("apt-get update") as string,
     }),
-  ));
+  ),
+);

@@ -22,7 +22,7 @@ export const testWithArm64Init = process.env["MICROVM_TEST_ARM64_INIT"] ? test :
 /** What Linux's own configuration reads of the micro kernel's source. */
 export const kconfig = (): string => process.env["MICROVM_TEST_ARM64_KCONFIG"]!;
 
-/** Tests that need it, and a compiler for aarch64: neither is there where the set-up was not allowed to install that. */
+/** Tests that need it, and a compiler for aarch64: there is none where the set-up may not install that, or apt has no such source. */
 export const testWithKconfig = process.env["MICROVM_TEST_ARM64_KCONFIG"] ? test : test.skip;
 
 /** Writes the initramfs that makes that kernel serve. */
