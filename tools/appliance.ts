@@ -1,7 +1,6 @@
 /** `npm run appliance -- --out FILE`: one bootable image, kernel and init together; and the command to use it with. */
 import { statSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
   applianceArchs,
@@ -12,14 +11,15 @@ import {
   type KernelKind,
   type MadeAppliance,
 } from "../src/appliance/index.js";
-import { cacheDir } from "../src/paths.js";
+import { applianceFolder } from "../src/appliance/cache.js";
+import { withTempDir } from "../src/appliance/temp.js";
 import { describeAppliance, makeAppliance, withCargo } from "./setup/appliance.js";
 import type { Report } from "./setup/command.js";
 import { SetupError } from "./setup/error.js";
 import { ensurePackage } from "./setup/package.js";
 import { main, runSteps } from "./steps.js";
 
-const { out, kernel, arch, verify } = new Command("npm run appliance --")
+const command = new Command("npm run appliance --")
   .description("Builds the bootable image, kernel and init together, and writes it to a file.")
   .requiredOption("--out <file>", "where to write the image", writableFile)
   .addOption(
@@ -29,15 +29,24 @@ const { out, kernel, arch, verify } = new Command("npm run appliance --")
     ).choices(kernelKinds),
   )
   .addOption(
-    new Option("--arch <arch>", "for guests of this architecture")
+    new Option(
+      "--arch <arch>",
+      "for guests of this architecture; other than the default with the micro kernel only",
+    )
       .choices(applianceArchs)
-      .default("x86_64")
-      .conflicts("kernel"),
+      .default("x86_64"),
   )
   .option("--verify", "build it once more from nothing, and compare the bytes")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-  .parse()
-  .opts<{ out: string; kernel?: KernelKind; arch: ApplianceArch; verify?: true }>();
+  .parse();
+const { out, kernel, arch, verify } = command.opts<{
+  out: string;
+  kernel?: KernelKind;
+  arch: ApplianceArch;
+  verify?: true;
+}>();
+if (arch !== "x86_64" && kernel === "debian")
+  command.error(`error: there is no appliance for ${arch} with Debian's kernel`);
 
 /** Known to be wrong before the build of some minutes. */
 function writableFile(value: string): string {
@@ -52,16 +61,13 @@ function writableFile(value: string): string {
 
 /** Throws where two builds of the same sources differ. */
 async function buildAgain(first: MadeAppliance, report: Report): Promise<string> {
-  const folder = await mkdtemp(join(cacheDir(), "again-"));
-  try {
+  return await withTempDir(await applianceFolder(), async (folder) => {
     const which = first.instead === undefined ? kernel : "debian";
     const options = { cacheDir: folder, kernel: which, arch, onProgress: report };
     const again = await withCargo(arch, report, (cargo) => buildAppliance({ ...options, cargo }));
     if (again.sha256 !== first.sha256) throw new SetupError(`it has other bytes, SHA-256 ${again.sha256}`);
     return "the same bytes";
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 await main(async () => {

@@ -26,6 +26,7 @@ test.each([
   [["--out", "/tmp/image", "--huge"], "unknown option"],
   [["--out", "/tmp/image", "--kernel", "linux"], "Allowed choices are micro, debian."],
   [["--out", "/tmp/image", "--arch", "riscv64"], "Allowed choices are x86_64, aarch64."],
+  [["--out", "/tmp/image", "--arch", "aarch64", "--kernel", "debian"], "for aarch64 with Debian's kernel"],
   [["--out", "/tmp/image", "more"], "too many arguments"],
 ])("%j is wrong usage, told before anything is built", async (args, words) => {
   const { exitCode, stderr } = await appliance(...args);

@@ -1,6 +1,4 @@
 /** The bootable image that the examples and tests put into RVF files. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { join } from "node:path";
 import {
   buildAppliance,
   makeAppliance as make,
@@ -8,7 +6,8 @@ import {
   type KernelKind,
   type MadeAppliance,
 } from "../../src/appliance/index.js";
-import { cacheDir } from "../../src/paths.js";
+import { applianceFolder } from "../../src/appliance/cache.js";
+import { withTempDir } from "../../src/appliance/temp.js";
 import { installBuildPackages, prepareApt } from "./build-packages.js";
 import type { Report } from "./command.js";
 import { SetupError } from "./error.js";
@@ -47,12 +46,10 @@ export async function withCargo<T>(
   work: (cargo: string) => Promise<T>,
 ): Promise<T> {
   if (arch === "x86_64") return await work(await ensureRust(report));
-  const folder = await mkdtemp(join(cacheDir(), "rust-"));
-  try {
-    return await work(await cargoForAarch64(folder, report));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  return await withTempDir(
+    await applianceFolder(),
+    async (folder) => await work(await cargoForAarch64(folder, report)),
+  );
 }
 
 export async function ensureAppliance(report: Report): Promise<Part> {

@@ -26,7 +26,7 @@ export async function cargoForAarch64(work: string, report: Report): Promise<str
   if (await hasTarget(join(dirname(cargo), "rustc"))) return cargo;
   try {
     const rustc = await debiansRust(work, report);
-    return await program(join(work, "cargo"), `RUSTC=${rustc} exec ${cargo} "$@"`);
+    return await program(join(work, "cargo"), `RUSTC=${quoted(rustc)} exec ${quoted(cargo)} "$@"`);
   } catch (error) {
     if (!(error instanceof MicroVmError)) throw error;
     throw new SetupError("There is no Rust for aarch64.", {
@@ -58,7 +58,7 @@ async function debiansRust(work: string, report: Report): Promise<string> {
   await unpack(library, await arm64Lists(join(work, "apt"), report));
 
   const folders = join(root, "usr/lib/x86_64-linux-gnu");
-  const call = `LD_LIBRARY_PATH=${folders} exec ${join(root, "usr/bin/rustc")} "$@"`;
+  const call = `LD_LIBRARY_PATH=${quoted(folders)} exec ${quoted(join(root, "usr/bin/rustc"))} "$@"`;
   const rustc = await program(join(work, "rustc"), call);
   const version = versionIn(await ask(rustc, ["--version"]));
   if (!version || !atLeast(version, "1.87") || !(await hasTarget(rustc)))
@@ -71,6 +71,9 @@ async function program(path: string, line: string): Promise<string> {
   await writeFile(path, `#!/bin/sh\n${line}\n`, { mode: 0o755 });
   return path;
 }
+
+/** As one word for a shell. */
+const quoted = (path: string): string => `'${path.replaceAll("'", "'\\''")}'`;
 
 /** The packages of the compiler's own libraries, whose names carry versions. */
 async function sharedLibraries(name: string): Promise<string[]> {
