@@ -122,9 +122,10 @@ export function planQemu(input: PlanInput): Plan {
 
 /**
  * Room for translated code, in MB for each CPU. QEMU's default is so large that it never throws any away: a guest that serves then keeps
- * all that its boot has run once. A server's own code takes a third of this.
+ * all that its boot has run once. A server's own code takes a third of this. With 16 it is full between the first two answers, and the second
+ * takes twice as long (docs/performance.md).
  */
-const TRANSLATED_MB = 16;
+const TRANSLATED_MB = 20;
 
 /**
  * acpi=on gives the power button that QMP's system_powerdown presses; without gic-version=max an aarch64 guest can have

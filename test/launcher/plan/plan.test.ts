@@ -48,7 +48,7 @@ const cmdline = "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet";
 const underTcg = [
   "/usr/bin/qemu-system-x86_64",
   "-machine microvm,acpi=on,rtc=on",
-  "-accel tcg,tb-size=16",
+  "-accel tcg,tb-size=20",
   "-cpu max",
   "-smp 1",
   "-m 128M",
@@ -141,7 +141,7 @@ test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
     }),
   ).toEqual(
     but({
-      "-accel": ["-accel tcg,tb-size=64"],
+      "-accel": ["-accel tcg,tb-size=80"],
       "-smp": ["-smp 4"],
       "-m ": ["-m 512M"],
       "-netdev": [
