@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { probeHealth } from "../src/client/index.js";
 import { dryRun } from "../src/launcher/index.js";
 import { generationFiles } from "../src/launcher/record/vm-folder.js";
 import { freePort } from "../test/support/ports.js";
@@ -24,6 +25,8 @@ export interface Bare extends AsyncDisposable {
   until: (where: "stderr" | "console" | "ready", words: string) => Promise<number>;
   /** Until the question is answered. Early questions take long, whatever the guest does: only one that is ready is to be asked. */
   untilAnswer: (question: Question) => Promise<number>;
+  /** Until it says that it is well, of which the same holds. */
+  untilHealthy: () => Promise<number>;
 }
 
 /** What the guest writes to its ready port: a dry run's nonce is 0. */
@@ -64,6 +67,11 @@ export async function startBare({ rvfPath, change = (argv) => argv }: BareOption
         return written !== "" && written.includes(text);
       }),
     untilAnswer: (question) => waitFor("an answer", () => answers(apiPort, question)),
+    untilHealthy: () =>
+      waitFor(
+        "health",
+        async () => (await probeHealth(`http://127.0.0.1:${apiPort}`, { timeoutMs: patienceMs })).healthy,
+      ),
     [Symbol.asyncDispose]: async () => {
       qemu.kill("SIGKILL");
       await ended;

@@ -17,6 +17,7 @@ async function measure(rvfPath, vector) {
   const start = performance.now();
   const vm = await launch({ rvfPath, apiPort: 0, enableKvm: false });
   try {
+    const launched = performance.now();
     const { user, system } = process.cpuUsage(cpuBefore);
     await vm.query(vector, 1);
     const answered = performance.now();
@@ -24,9 +25,11 @@ async function measure(rvfPath, vector) {
     const { mtimeMs } = statSync(join(dirname(consoleLog), "ready"));
     const { rung, millis: shutdown } = await vm.shutdown();
     if (rung !== "powerdown") throw new Error(`The guest did not hear its power button: ${rung}.`);
+    const sinceReadyLine = (time) => performance.timeOrigin + time - mtimeMs;
     return {
       ours: answered - start,
-      afterReady: performance.timeOrigin + answered - mtimeMs,
+      launched: sinceReadyLine(launched),
+      answered: sinceReadyLine(answered),
       cpu: (user + system) / 1000,
       shutdown,
     };
