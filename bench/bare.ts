@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { probeHealth } from "../src/client/index.js";
 import { dryRun } from "../src/launcher/index.js";
+import { apiUrl } from "../src/launcher/ports/ports.js";
 import { generationFiles } from "../src/launcher/record/vm-folder.js";
 import { freePort } from "../test/support/ports.js";
 import { ask, WrongAnswer, type Question } from "./ask.js";
@@ -68,10 +69,7 @@ export async function startBare({ rvfPath, change = (argv) => argv }: BareOption
       }),
     untilAnswer: (question) => waitFor("an answer", () => answers(apiPort, question)),
     untilHealthy: () =>
-      waitFor(
-        "health",
-        async () => (await probeHealth(`http://127.0.0.1:${apiPort}`, { timeoutMs: patienceMs })).healthy,
-      ),
+      waitFor("health", async () => (await probeHealth(apiUrl(apiPort), { timeoutMs: patienceMs })).healthy),
     [Symbol.asyncDispose]: async () => {
       qemu.kill("SIGKILL");
       await ended;

@@ -28,9 +28,10 @@ export async function interrupt(
   let ended = false;
   void cli.then(() => (ended = true));
 
+  const moments: Moments = momentsOf[operation];
   const isIt: (now: Now) => boolean =
     typeof moment === "string"
-      ? (momentsOf[operation] as Moments)[moment]!
+      ? moments[moment]!
       : () => performance.now() - start > moment.part * lastMillis[command];
   let parties: Parties = {};
   let reached = false;

@@ -36,15 +36,19 @@ const isSavedAnew: Moments = {
   "it is saved": (now) => now.sight.newest > now.before.newest && isSaved(now),
 };
 
+const isAnother = ({ sight: { record }, before }: Now): boolean =>
+  record !== undefined && record.vmId !== before.record!.vmId;
+
 /** Of a VM that takes another's place in the state. */
 const ofAnother: Moments = {
-  "the new one is recorded": (now) => isAnother(now),
+  "the new one is recorded": isAnother,
   "the new one's guest is ready": (now) => isAnother(now) && now.sight.has("ready"),
   "the new one is saved": (now) => isAnother(now) && isSaved(now),
 };
 
-const isAnother = ({ sight: { record }, before }: Now): boolean =>
-  record !== undefined && record.vmId !== before.record!.vmId;
+const isRemoved: Moments = {
+  "the old one is removed": ({ sight, before }) => !sight.vmIds.includes(before.record!.vmId),
+};
 
 export const momentsOf = {
   create: { ...begins, ...isRecorded, ...boots, "it is saved": isSaved },
@@ -78,14 +82,10 @@ export const momentsOf = {
   replace: {
     ...begins,
     "the old one is told to go": ({ sight }) => sight.record?.phase === "stopping",
-    "the old one is removed": ({ sight, before }) => !sight.vmIds.includes(before.record!.vmId),
+    ...isRemoved,
     ...ofAnother,
   },
-  replaceBeside: {
-    ...begins,
-    ...ofAnother,
-    "the old one is removed": ({ sight, before }) => !sight.vmIds.includes(before.record!.vmId),
-  },
+  replaceBeside: { ...begins, ...ofAnother, ...isRemoved },
   delete: {
     ...begins,
     "it is told to go": ({ sight }) => sight.record?.phase === "stopping",
