@@ -4,7 +4,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { relative } from "node:path";
-import { parseArgs } from "node:util";
+import { Argument, Command } from "commander";
 import writeFileAtomic from "write-file-atomic";
 import type { Benchmark } from "../bench/benchmark.js";
 import { drawChart } from "../bench/charts/index.js";
@@ -17,21 +17,21 @@ import { fromRepository } from "./setup/repository.js";
 import { main } from "./steps.js";
 
 await main(async () => {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: { charts: { type: "boolean" } },
-  });
-  const names = positionals.length > 0 ? [...new Set(positionals)] : [...benchmarks.keys()];
-  const unknown = names.find((name) => !benchmarks.has(name));
-  if (unknown !== undefined) {
-    console.error(`There is no benchmark "${unknown}". There are: ${[...benchmarks.keys()].join(", ")}.`);
-    return 2;
-  }
+  const command = new Command("npm run bench --")
+    .description("Measures this package against its peers.")
+    .addArgument(
+      new Argument("[names...]", "what of it (default: everything)").choices([...benchmarks.keys()]),
+    )
+    .option("--charts", "measure nothing, but draw the last results into docs/performance/")
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+    .parse();
+  const { charts } = command.opts<{ charts?: true }>();
+  const names = command.args.length > 0 ? [...new Set(command.args)] : [...benchmarks.keys()];
   const failures: string[] = [];
   for (const name of names) {
     const benchmark = benchmarks.get(name)!;
     try {
-      failures.push(...(values.charts ? await draw(name, benchmark) : await measure(name, benchmark)));
+      failures.push(...(charts ? await draw(name, benchmark) : await measure(name, benchmark)));
     } catch (error) {
       // The others have something to say without it.
       console.error(`\n${describe(error)}`);

@@ -32,8 +32,15 @@ function table(reports: Report[]): string {
 }
 
 await main(async () => {
-  const names = faults.map(({ name }) => name);
-  const { count, seed, only } = orderOf("faults", 500, names);
+  const { count, seed, only } = orderOf(
+    {
+      name: "chaos",
+      does: "Inflicts random faults on real VMs, and counts what was untrue or left behind.",
+      what: "faults",
+      count: 500,
+    },
+    faults.map(({ name }) => name),
+  );
   const env = await ensureParts(["qemu", "appliance"]);
   const worlds = Math.min(4, availableParallelism(), count);
   console.log(`${count} faults in ${worlds} worlds with seed ${seed}.`);

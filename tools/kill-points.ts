@@ -34,7 +34,19 @@ function table(reports: Report[]): string {
 
 await main(async () => {
   const names = livesOf(1000, 0).flat().map(nameOf);
-  const { count: points, seed, only } = orderOf("points", 100, [...new Set(names)].sort());
+  const {
+    count: points,
+    seed,
+    only,
+  } = orderOf(
+    {
+      name: "kill-points",
+      does: "Interrupts Pulumi's CLI, plugin and program at all moments, and counts what went wrong.",
+      what: "points",
+      count: 100,
+    },
+    [...new Set(names)].sort(),
+  );
   const env = await ensureParts(["qemu", "package", "pulumi", "appliance"]);
   const lives = livesOf(points, seed, only);
   const worlds = Math.min(4, availableParallelism(), lives.length);

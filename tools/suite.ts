@@ -1,5 +1,5 @@
 /** What the long suites (faults, kill-points) are told on their command lines, and how they count. */
-import { parseArgs } from "node:util";
+import { Command, InvalidArgumentError } from "commander";
 
 export interface SuiteOrder {
   count: number;
@@ -7,23 +7,34 @@ export interface SuiteOrder {
   only: string;
 }
 
-/** `--<what> N --seed S --only TEXT`, where `names` are what TEXT may be part of. Throws where it is wrong. */
-export function orderOf(what: string, fallback: number, names: readonly string[]): SuiteOrder {
-  const options = {
-    [what]: { type: "string", default: String(fallback) },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    only: { type: "string", default: "" },
-  } as const;
-  const values = parseArgs({ args: process.argv.slice(2), options }).values as Record<string, string>;
-  const numberOf = (name: string): number => {
-    if (/^\d{1,9}$/.test(values[name]!)) return Number(values[name]);
-    throw new Error(`--${name} takes a whole number, not "${values[name]}".`);
-  };
-  const only = values["only"]!;
-  if (names.some((name) => name.includes(only)))
-    return { count: numberOf(what), seed: numberOf("seed"), only };
-  throw new Error(`"${only}" is in no name. There are:\n${names.join("\n")}`);
+/**
+ * `npm run <name> -- --<what> N --seed S --only TEXT`, where `names` are what TEXT may be part of. Ends the process with the usage where
+ * that is asked for, with status 2 where something is wrong.
+ */
+export function orderOf(
+  { name, does, what, count }: { name: string; does: string; what: string; count: number },
+  names: readonly string[],
+): SuiteOrder {
+  const values = new Command(`npm run ${name} --`)
+    .description(does)
+    .option(`--${what} <n>`, "how many", wholeNumber, count)
+    .option("--seed <n>", "what chance follows from (default: another each time)", wholeNumber)
+    .option("--only <text>", "only those with this text in their names (default: all)", partOf(names))
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+    .parse()
+    .opts<Record<string, number> & { seed?: number; only?: string }>();
+  return { count: values[what]!, seed: values.seed ?? Date.now() % 1_000_000, only: values.only ?? "" };
 }
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a whole number.");
+}
+
+const partOf = (names: readonly string[]) => (text: string) => {
+  if (names.some((name) => name.includes(text))) return text;
+  throw new InvalidArgumentError(`It is in no name. There are:\n${names.join("\n")}`);
+};
 
 /** Columns of which all but the first hold numbers. */
 export function countTable(rows: [string, ...unknown[]][]): string {
