@@ -17,9 +17,12 @@ const compared = [...specKeys, "owner", ...fingerprintKeys] as const;
 export async function diff(id: string, olds: State, news: Inputs): Promise<DiffResult> {
   await claimVm(id);
   const changed = changedInputs(olds, news);
-  if (changed.length > 0) return { changes: true, replaces: changed.filter((key) => replacing(news, key)) };
   // A delete is told of the outputs alone, and only an update changes them.
-  if (olds.customTimeouts?.delete !== news.customTimeouts?.delete) return { changes: true };
+  if (changed.length > 0 || olds.customTimeouts?.delete !== news.customTimeouts?.delete) {
+    // For its words alone: what cannot be told of the VM is the update's to meet.
+    await observed(id, news).catch(() => undefined);
+    return { changes: true, replaces: changed.filter((key) => replacing(news, key)) };
+  }
   // `up` never calls `read`, so what became of the VM in the meantime is found here and mended by `update`.
   const found = await observed(id, news);
   return { changes: found === undefined || found.drift !== undefined };

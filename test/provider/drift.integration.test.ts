@@ -127,12 +127,14 @@ test.each(rows)("$what: refresh tells it, up without one mends it", async ({ hap
   });
 });
 
-test("up sees it too, and says it once", async () => {
+test("up sees it too, and says it once, also where something else is to change", async () => {
   process.kill(outs.pid, "SIGKILL");
   await eventually(() => !isAlive(outs.pid));
   await using plugin = await startPlugin();
-  for (let i = 0; i < 2; i++) expect(await plugin.diff(vm.id, outs, vm.inputs)).toBe(true);
-  expect(plugin.output().match(/killed by SIGKILL/g)).toHaveLength(1);
+  for (const change of [{ memoryMb: 256 }, {}]) {
+    expect(await plugin.diff(vm.id, outs, { ...vm.inputs, ...change })).toBe(true);
+    expect(plugin.output().match(/killed by SIGKILL/g)).toHaveLength(1);
+  }
   outs = await plugin.update(vm.id, outs, vm.inputs);
   expect(await plugin.diff(vm.id, outs, vm.inputs)).toBe(false);
 });
