@@ -114,6 +114,16 @@ test("a port that is taken: by whom", async () => {
   expect(await failureOf(unsure)).toMatchObject({ code: "InvalidArgument", property: "sshPort" });
 });
 
+test("a port that is taken is told of before anything is started", async () => {
+  const told: string[] = [];
+  const launched = launch(
+    { rvfPath: good, apiPort: takenPort },
+    { onProgress: (text) => void told.push(text) },
+  );
+  await expect(launched).rejects.toMatchObject({ code: "PortInUse" });
+  expect(told).toEqual([]);
+});
+
 test("an address that is none of this host", async () =>
   // TEST-NET-1 (RFC 5737) is nobody's.
   expect(await failureOf({ bindAddress: "192.0.2.1" })).toMatchObject({
