@@ -43,11 +43,15 @@ export function addEmbed(program: Command): void {
     });
 }
 
+/** As `inspect` tells it: without the initramfs behind it. */
+const kernelBytes = ({ imageBytes, initramfs }: EmbedReport): number => imageBytes - (initramfs?.bytes ?? 0);
+
 const describe = (report: EmbedReport): string =>
   [
     fields([
       ["written", report.out],
-      ["kernel", `${report.imageKind}, ${report.imageBytes} bytes, ${report.arch}`],
+      ["size", `${report.bytes} bytes`],
+      ["kernel", `${report.imageKind}, ${kernelBytes(report)} bytes, ${report.arch}`],
       ["initramfs", report.initramfs && `${report.initramfs.bytes} bytes, ${report.initramfs.format}`],
       ["cmdline", report.cmdline || "(none)"],
       ["SHA3-256", report.imageHash],

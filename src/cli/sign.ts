@@ -31,6 +31,7 @@ const describe = (report: SignReport): string =>
   [
     fields([
       ["written", report.out],
+      ["size", `${report.bytes} bytes; the former kernel stays in it, unused`],
       ["signed by", report.signer],
       ["before", report.integrity],
     ]),

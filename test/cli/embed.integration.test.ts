@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
+import { cpio } from "../../src/appliance/cpio.js";
 import { embedKernel, inspectRvf } from "../../src/rvf/index.js";
 import { bzImage, manifest, rvf, vec } from "../rvf/build.js";
 import { untold } from "../support/docs.js";
@@ -16,6 +17,7 @@ import.meta.jest.setTimeout(120_000);
 const dir = fs.mkdtempSync(join(tmpdir(), "microvm-embed-"));
 afterAll(() => fs.rmSync(dir, { recursive: true }));
 const at = (name: string): string => join(dir, name);
+const sizeOf = (name: string): number => fs.statSync(at(name)).size;
 
 beforeAll(async () => {
   fs.writeFileSync(at("db.rvf"), await rvf(vec(), manifest));
@@ -47,6 +49,7 @@ test("from a key to a signed kernel", async () => {
   const words = await microvm(...embed, "-o", at("plain.rvf"));
   expect(words).toMatchObject({ status: 0, stderr: "" });
   expect(words.stdout).toMatch(/^kernel: +bzImage, 2048 bytes, x86_64$/m);
+  expect(words.stdout).toMatch(new RegExp(`^size: +${sizeOf("plain.rvf")} bytes$`, "m"));
   const embedded = await json(...embed, "--key", at("mine.key"), "-o", at("signed.rvf"));
   expect(await untold(embedded, "`embed`")).toEqual([]);
   expect(embedded).toMatchObject({
@@ -60,7 +63,12 @@ test("from a key to a signed kernel", async () => {
   expect(signed).toMatchObject({
     out: at("later.rvf"),
     signer: fingerprint,
+    bytes: sizeOf("later.rvf"),
   });
+  const again = await run("sign", at("plain.rvf"), "--key", at("mine.key"), "-o", at("again.rvf"));
+  expect(again.stdout).toMatch(
+    new RegExp(`^size: +${sizeOf("again.rvf")} bytes; the former kernel stays in it, unused$`, "m"),
+  );
 
   const trustedKeys = [fs.readFileSync(at("mine.pub"), "utf8")];
   for (const name of ["signed.rvf", "later.rvf"])
@@ -68,6 +76,19 @@ test("from a key to a signed kernel", async () => {
       kernel: { cmdline: "quiet", header: { minMemoryMb: 64, apiPort: 81 } },
       integrity: { verdict: "signed" },
     });
+});
+
+test("what embed says of kernel and initramfs is what inspect says", async () => {
+  fs.writeFileSync(at("initramfs"), cpio([{ kind: "directory", path: "dev", mode: 0o755 }]));
+  const args = ["--image", at("bzImage"), "--initramfs", at("initramfs"), "-o", at("both.rvf")];
+  const sizes = (text: string) =>
+    [...text.matchAll(/^(kernel|initramfs): .*?(\d+ bytes)/gm)].map((one) => one.slice(1));
+  const embedded = sizes((await run("embed", at("db.rvf"), ...args)).stdout);
+  expect(embedded).toEqual([
+    ["kernel", "2048 bytes"],
+    ["initramfs", `${sizeOf("initramfs")} bytes`],
+  ]);
+  expect(sizes((await run("inspect", at("both.rvf"))).stdout)).toEqual(embedded);
 });
 
 test.each([

@@ -47,6 +47,8 @@ export interface EmbedOptions {
 /** What was written, as JSON-able data. */
 export interface EmbedReport {
   out: string;
+  /** Its size. */
+  bytes: number;
   segmentId: Json64;
   imageKind: ImageKind;
   arch: KnownArch;
@@ -91,13 +93,14 @@ export async function embedKernel(path: string, options: EmbedOptions): Promise<
       imageHash,
       cmdlineBytes: checked.cmdline.length,
     });
-    const id = await addKernel(store, opened, [header, ...pieces, checked.cmdline], {
+    const { id, bytes } = await addKernel(store, opened, [header, ...pieces, checked.cmdline], {
       out: options.out,
       privateKey,
       signal,
     });
     return {
       out: options.out,
+      bytes,
       segmentId: json64(id),
       imageKind: parts.imageKind,
       arch,

@@ -25,30 +25,32 @@ export interface Copy {
 }
 
 /**
- * Lets `change` work on a copy of the source and then puts it at `out`, where nothing may be yet. Whatever fails, also by
+ * Lets `change` work on a copy of the source and then puts it at `out`, where nothing may be yet; returns what that does. Whatever fails, also by
  * the signal, nothing is left behind and the source is as it was.
  */
-export async function writeCopy(
+export async function writeCopy<T>(
   source: Source,
   out: string,
   signal: AbortSignal | undefined,
-  change: (copy: Copy) => Promise<void>,
-): Promise<void> {
+  change: (copy: Copy) => Promise<T>,
+): Promise<T> {
   await refuseExisting(source.path, out);
   // Beside it, so that it can be put in place within one file system.
   const partial = `${out}.${randomUUID()}.partial`;
   try {
     const file = await writing(out, () => openCopy(source, partial));
+    let result: T;
     try {
       await refuseChanged([wholeOf(source)]);
       stopIfAsked(signal);
-      await change({ file, signal });
+      result = await change({ file, signal });
       await writing(out, () => file.sync());
     } finally {
       await file.close();
     }
     stopIfAsked(signal);
     await writing(out, () => putNew(source.path, partial, out));
+    return result;
   } finally {
     await rm(partial, { force: true }).catch(() => undefined);
   }

@@ -20,6 +20,8 @@ export interface SignOptions {
 /** What was written, as JSON-able data. */
 export interface SignReport {
   out: string;
+  /** Its size: the kernel is in it twice, as the unsigned segment stays. */
+  bytes: number;
   /** The new segment. */
   segmentId: Json64;
   /** Fingerprint of the public key that the signature is verified with. */
@@ -48,9 +50,10 @@ export async function signKernel(
       const kernel = await examineSegment(copy, own, store, { from: source, keys: [], sinks: {} });
       const doubts = judge(kernel.integrity, "lenient");
       const payload = [{ source: copy, range: own.payload }];
-      const id = await addKernel(source, store, payload, { out, privateKey, signal });
+      const { id, bytes } = await addKernel(source, store, payload, { out, privateKey, signal });
       return {
         out,
+        bytes,
         segmentId: json64(id),
         signer: fingerprint(publicKeyOf(privateKey)),
         integrity: integrityInWords(kernel.integrity),

@@ -20,13 +20,20 @@ export interface AddOptions {
 /** The manifest takes the id after the kernel's. */
 const MAX_ID = 2n ** 64n - 1n;
 
-/** Writes the copy with `payload` as its newest kernel and gives the kernel's segment id. Throws as `embedKernel`. */
+export interface Added {
+  /** The kernel's segment. */
+  id: bigint;
+  /** The size of the copy. */
+  bytes: number;
+}
+
+/** Writes the copy with `payload` as its newest kernel. What is in the store stays there, other kernels too. Throws as `embedKernel`. */
 export async function addKernel(
   source: Source,
   store: Store,
   payload: Piece[],
   { out, privateKey, signal }: AddOptions,
-): Promise<bigint> {
+): Promise<Added> {
   await refuseUnfit(source, store);
 
   const { segments } = await walkSegments(source, 0);
@@ -39,7 +46,7 @@ export async function addKernel(
     });
   const aligned = isAligned(segments, source.size);
   const end = (store.tail.at(-1) ?? store.manifest.segment).end;
-  await writeCopy(source, out, signal, (copy) =>
+  const bytes = await writeCopy(source, out, signal, (copy) =>
     writing(out, async () => {
       await copy.file.truncate(end);
       const kernel = await appendSegment(
@@ -49,11 +56,13 @@ export async function addKernel(
         aligned,
       );
       const pieces = await nextManifest(source, store.manifest, store.tail, { ...kernel, id });
-      await appendSegment(copy, kernel.end, { type: MANIFEST, id: id + 1n, pieces }, aligned);
+      const manifest = { type: MANIFEST, id: id + 1n, pieces };
+      const { end: size } = await appendSegment(copy, kernel.end, manifest, aligned);
       await refuseChanged([...payload, ...pieces]);
+      return size;
     }),
   );
-  return id;
+  return { id, bytes };
 }
 
 /**
