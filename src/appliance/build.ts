@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { MicroVmError } from "../errors.js";
 import type { ApplianceArch } from "./arch.js";
 import { applianceFolder, entrySchema, imagePath, readEntry, type Appliance, type Entry } from "./cache.js";
 import { MODULE_ORDER } from "./contract.js";
@@ -42,10 +43,13 @@ const find: Record<KernelKind, (signal?: AbortSignal, arch?: ApplianceArch) => P
 
 /**
  * Builds the image, or finds it in the cache. Several processes may do so at once.
- * @throws MicroVmError `ApplianceBuild` when the kernel or a compiler cannot be had, `Cancelled` on the signal.
+ * @throws MicroVmError `InvalidArgument` for an architecture with a kernel that is not for it, `ApplianceBuild` when the kernel or a
+ * compiler cannot be had, `Cancelled` on the signal.
  */
 export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<BuiltAppliance> {
   const { kernel: kind = "micro", arch = "x86_64", cargo, signal, onProgress } = options;
+  if (arch !== "x86_64" && kind === "debian")
+    throw new MicroVmError("InvalidArgument", `there is no appliance for ${arch} with Debian's kernel`);
   const dir = await applianceFolder(options.cacheDir);
   const [source, guest] = await Promise.all([find[kind](signal, arch), guestSourceHash()]);
   const key = sha256(JSON.stringify([BUILDER_VERSION, kind, source.key, guest]));

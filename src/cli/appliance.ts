@@ -47,7 +47,7 @@ export function addAppliance(program: Command): void {
     .addOption(
       new Option("--arch <arch>", "build one for another architecture, to be embedded (see --out)")
         .choices(applianceArchs)
-        .conflicts(["kernel", "from"]),
+        .conflicts("from"),
     )
     .option("--from <file|url>", "take a prebuilt one instead; needs --sha256")
     .option("--sha256 <hash>", "what the SHA-256 of the prebuilt one has to be")
@@ -69,7 +69,7 @@ async function appliance(
   const image: Shown = await (from !== undefined && sha256 !== undefined
     ? takePrebuilt({ from, sha256, signal })
     : arch !== undefined
-      ? built(arch, signal)
+      ? built(arch, kernel, signal)
       : found(kernel, signal));
   if (out === undefined) return image;
   await copyImage(image, out);
@@ -77,9 +77,13 @@ async function appliance(
 }
 
 /** Never the one that `--appliance` boots. */
-async function built(arch: ApplianceArch, signal: AbortSignal): Promise<Shown> {
+async function built(
+  arch: ApplianceArch,
+  kernel: KernelKind | undefined,
+  signal: AbortSignal,
+): Promise<Shown> {
   using steps = showSteps();
-  return await buildAppliance({ arch, signal, onProgress: nowAndThen((text) => steps.tell(text)) });
+  return await buildAppliance({ arch, kernel, signal, onProgress: nowAndThen((text) => steps.tell(text)) });
 }
 
 async function found(kernel: KernelKind | undefined, signal: AbortSignal): Promise<Shown> {

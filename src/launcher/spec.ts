@@ -6,8 +6,8 @@ import { MicroVmError } from "../errors.js";
 import { parsePublicKey } from "../rvf/index.js";
 import { isOwned, unsafeArgs } from "./plan/extra-args.js";
 
-function whole(what: string, min: number, max: number) {
-  const words = `must be a whole number${what} from ${min} to ${max}`;
+function whole(what: string, min: number, max: number, range = `from ${min} to ${max}`) {
+  const words = `must be a whole number${what} ${range}`;
   return z.int(words).min(min, words).max(max, words);
 }
 
@@ -49,7 +49,7 @@ const vmSpecSchema = z.strictObject({
   /** Guest memory in MiB. Below 16 not even the kernel unpacks. */
   memoryMb: whole(" of MiB", 16, 1_048_576).default(128),
   /** Virtual CPUs; x86-64 guests can have at most 288. */
-  vcpus: whole("", 1, 512).default(1),
+  vcpus: whole("", 1, 512, "from 1 to 288 for x86-64 guests, for others to 512").default(1),
   /** Host port for the guest's HTTP API; 0 lets the system choose one, which then stays. */
   apiPort: port.default(8080),
   /** Host port for the guest's port 2222; not forwarded when absent. */

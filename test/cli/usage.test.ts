@@ -131,6 +131,18 @@ test.each([
   ["a policy nobody has", ["verify", "x.rvf", "--verification", "hard"], "lenient, strict, signed"],
   ["a policy where nothing is demanded", ["inspect", "x.rvf", "--verification", "strict"], "unknown option"],
   ["a key that is a folder", ["verify", "x.rvf", "--trusted-key", "/"], 'The key "/" is a directory.'],
+  [
+    "an architecture whose kernel is the micro one alone",
+    ["appliance", "--arch", "aarch64", "--kernel", "debian"],
+    "there is no appliance for aarch64 with Debian's kernel",
+  ],
+  [
+    // That both go together is seen by what is refused instead.
+    "half of a prebuilt appliance",
+    ["appliance", "--arch", "aarch64", "--kernel", "micro", "--sha256", "0"],
+    "--from and --sha256 belong together",
+  ],
+  ["no CPU", ["run", "x.rvf", "--vcpus", "0"], "from 1 to 288 for x86-64 guests, for others to 512."],
   ["no output", ["extract", "x.rvf"], "required option '-o, --output <file>' not specified"],
   ["a key without a name", ["keygen", "-o", ""], '--output: "" names no file'],
   ["a key that is a folder's", ["keygen", "-o", "/no/such/"], '--output: "/no/such/" names no file'],

@@ -29,7 +29,7 @@ const given = (inputs: Record<string, unknown>) => ({
 });
 
 const memory = /^must be a whole number of MiB from 16 to 1048576$/;
-const cpus = /^must be a whole number from 1 to 512$/;
+const cpus = /^must be a whole number from 1 to 288 for x86-64 guests, for others to 512$/;
 const port = /^must be a whole number from 0 to 65535$/;
 const time = /^must be a number of seconds above 0, at most 3600$/;
 
