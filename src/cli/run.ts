@@ -75,6 +75,9 @@ async function untilEnd(vmId: string, signal: AbortSignal): Promise<void> {
 const summaryOf = ({ acceleratorReason, ...vm }: VmStatus): string =>
   describeVm({ ...vm, acceleratorReason: acceleratorReason.split(/: |; /)[0]! });
 
+const bootOf = ({ bootMillis, warm }: VmStatus): string | undefined =>
+  bootMillis ? `${(bootMillis / 1000).toFixed(2)} s${warm ? ", went on from a saved state" : ""}` : undefined;
+
 export function describeVm(vm: VmStatus): string {
   return fields([
     ["id", vm.vmId],
@@ -83,7 +86,7 @@ export function describeVm(vm: VmStatus): string {
     ["url", vm.url],
     ["ssh port", vm.boundSshPort],
     ["pid", vm.pid || undefined],
-    ["boot", vm.bootMillis ? `${(vm.bootMillis / 1000).toFixed(2)} s` : undefined],
+    ["boot", bootOf(vm)],
     ["accelerator", `${vm.accelerator} (${vm.acceleratorReason})`],
     ["memory", `${vm.spec.memoryMb} MiB, ${vm.spec.vcpus} vCPU`],
     ["rvf", vm.spec.rvfPath],

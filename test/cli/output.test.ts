@@ -1,6 +1,9 @@
 /** Failures that no room of the program has put into words. */
 import { readFile } from "node:fs/promises";
 import { reportFailure } from "../../src/cli/output.js";
+import { describeVm } from "../../src/cli/run.js";
+import { statusOfAnswering } from "../../src/launcher/evidence/status.js";
+import { generationWith, recordWith } from "../support/record.js";
 import { errorIn } from "./outcome.js";
 
 /** What is told of the error: for a person, and as the document's error. */
@@ -31,4 +34,13 @@ test.each([
   const { words, document } = told(error);
   expect(words).toContain("x is not a function\n    at ");
   expect(document).toEqual({ code: "Unexpected", message: "x is not a function" });
+});
+
+test("of a VM it is said how it came up, and how long that took", () => {
+  const linesWith = (changes: object) => {
+    const generation = generationWith({ bootMillis: 120, ...changes });
+    return describeVm(statusOfAnswering({ ...recordWith(), generation })).split("\n");
+  };
+  expect(linesWith({})).toContain("boot:        0.12 s");
+  expect(linesWith({ warm: true })).toContain("boot:        0.12 s, went on from a saved state");
 });

@@ -50,6 +50,8 @@ export interface VmStatus {
   kernelIntegrity: string;
   /** From QEMU's spawn to the first HTTP answer, in milliseconds. */
   bootMillis: number;
+  /** It went on from a saved state instead of booting. */
+  warm?: true;
   /** When QEMU was started, in ISO 8601. */
   startedAt: string;
   qemuVersion: string;
@@ -95,6 +97,7 @@ const described = (
   kernelSha256: generation?.kernelSha256 ?? "",
   kernelIntegrity: generation?.kernelIntegrity ?? "",
   bootMillis: generation?.bootMillis ?? 0,
+  ...(generation?.warm && { warm: generation.warm }),
   startedAt: generation?.startedAt ?? createdAt,
   qemuVersion: generation?.qemuVersion ?? "",
 });

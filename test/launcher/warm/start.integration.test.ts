@@ -38,8 +38,7 @@ async function launched(changes: Partial<VmSpecInput> = {}, onTold = (_: string)
     onTold(text);
   };
   const vm = await createVm({ ...spec, ...changes }, { onProgress });
-  const warm = (await readRecord(vm.vmId))!.generation!.warm === true;
-  return { ...vm, warm, told: told.join("\n") };
+  return { ...vm, warm: vm.warm === true, told: told.join("\n") };
 }
 
 const statesDir = () => join(cacheDir(), "warm");
