@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { MicroVmError } from "../errors.js";
 import { pruneVms, type Leftover, type PruneOptions, type PruneReport } from "../launcher/index.js";
 import { print, type JsonOption } from "./output.js";
 
@@ -6,13 +7,20 @@ import { print, type JsonOption } from "./output.js";
 export function addPrune(program: Command): void {
   program
     .command("prune")
-    .description("remove what is left of VMs that are over; never a VM that runs")
+    .description(
+      "remove what is left of VMs that are over, never a VM that runs; exit status 1 where that fails",
+    )
     .option("--all", "also what is left of Pulumi stacks' VMs")
     .option("--dry-run", "only show what would be removed")
     .option("--json", "print JSON")
-    .action(async ({ json, ...options }: PruneOptions & JsonOption) =>
-      print(await pruneVms(options), { json: json ?? false }, (report) => describe(report, options)),
-    );
+    .action(async ({ json, ...options }: PruneOptions & JsonOption) => {
+      const report = await pruneVms(options);
+      print(report, { json: json ?? false }, (one) => describe(one, options));
+      const failed = report.kept.filter((one) => one.failed);
+      if (failed.length === 0) return;
+      const which = failed.map(({ path }) => path).join(", ");
+      throw new MicroVmError("Io", `cannot be judged or removed: ${which}`, { hint: failed[0]!.hint });
+    });
 }
 
 function describe({ removed, kept }: PruneReport, { dryRun }: PruneOptions): string {

@@ -1,5 +1,5 @@
 /** `microvm prune` as a user sees it. What it removes and why is the launcher's to test. */
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PruneReport } from "../../src/launcher/index.js";
@@ -9,6 +9,7 @@ import { vmsDir } from "../../src/paths.js";
 import { untold } from "../support/docs.js";
 import { recordWith } from "../support/record.js";
 import { run } from "./in-process.js";
+import { errorIn } from "./outcome.js";
 
 let dir: string;
 beforeAll(async () => {
@@ -32,6 +33,24 @@ test("a dry run, the removal, and that of Pulumi's too, in words", async () => {
   expect(own(dry.stdout)).toEqual(["would remove nameless: a folder without a record", left]);
   expect(own((await run("prune")).stdout)).toEqual(["removed nameless: a folder without a record", left]);
   expect(await readdir(vmsDir())).toEqual(["owned"]);
+});
+
+test("what cannot be judged or removed is status 1, also where nothing else is left", async () => {
+  const folder = vmDir("stuck");
+  await writeRecord(recordWith({ vmId: "stuck" }));
+  // A lock that says nothing of its holder.
+  await writeFile(join(folder, "lock.1"), "");
+  const outcome = await run("prune");
+  expect(outcome.status).toBe(1);
+  expect(own(outcome.stdout)).toContainEqual(
+    expect.stringMatching(/^left stuck: cannot tell who works on stuck: /),
+  );
+  expect(outcome.stderr).toContain(`Io: cannot be judged or removed: ${folder}\n`);
+  const document = await run("prune", "--json");
+  expect(errorIn(document).code).toBe("Io");
+  const { kept } = JSON.parse(document.stdout) as PruneReport;
+  expect(kept).toContainEqual(expect.objectContaining({ vmId: "stuck", failed: true }));
+  await rm(folder, { recursive: true });
 });
 
 test("as JSON, and when there is nothing", async () => {

@@ -23,6 +23,8 @@ export interface PruneOptions {
 export interface KeptLeftover extends Leftover {
   /** What to do about it. */
   hint: string;
+  /** It was to go, or to be judged, and that did not work. */
+  failed?: true;
 }
 
 export interface PruneReport {
@@ -71,7 +73,7 @@ const pruneVm = async (vmId: string, options: PruneOptions): Promise<PruneReport
   await pruneIdle(vmId, options).catch((error: unknown) => {
     if (!(error instanceof MicroVmError)) throw error;
     const { message, hint = "" } = error;
-    return { removed: [], kept: [{ vmId, path: vmDir(vmId), what: message, hint }] };
+    return { removed: [], kept: [{ vmId, path: vmDir(vmId), what: message, hint, failed: true }] };
   });
 
 async function pruneIdle(vmId: string, options: PruneOptions): Promise<PruneReport> {
@@ -103,6 +105,7 @@ async function settle(findings: Finding[], { dryRun = false }: PruneOptions): Pr
         ...leftover,
         what: `it cannot be removed: ${(error as Error).message}`,
         hint: "Check that the folder can be written, then prune again.",
+        failed: true,
       });
     }
   }
