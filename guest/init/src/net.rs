@@ -13,17 +13,30 @@ use crate::wait;
 const CARD: &str = "eth0";
 const CARD_LIMIT: Duration = Duration::from_secs(2);
 
+const UP: libc::c_int = libc::IFF_UP | libc::IFF_RUNNING;
+const DOWN: libc::c_int = 0;
+
 nix::ioctl_write_ptr_bad!(set_address, libc::SIOCSIFADDR, ifreq);
 nix::ioctl_write_ptr_bad!(set_netmask, libc::SIOCSIFNETMASK, ifreq);
 nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, ifreq);
 nix::ioctl_write_ptr_bad!(add_route, libc::SIOCADDRT, rtentry);
 
 pub fn up() -> Result<(), String> {
-    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|error| format!("no network: {error}"))?;
-    bring_up(&socket, "lo").map_err(|error| format!("no network: lo: {error}"))?;
+    let socket = any_socket().map_err(|error| format!("no network: {error}"))?;
+    set_state(&socket, "lo", UP).map_err(|error| format!("no network: lo: {error}"))?;
     // The card is there once it takes its address.
     wait::retry(CARD_LIMIT, || address_card(&socket)).map_err(|error| format!("no network: {CARD}: {error}"))
+}
+
+/// Ends the traffic, where there is any. A Linux that powers off while something comes or goes may spin for ever instead: the micro
+/// kernel has a patch against that (guest/kernel/broken-queue.patch), other kernels wait for Linux's own.
+pub fn down() {
+    let _ = any_socket().and_then(|socket| set_state(&socket, CARD, DOWN));
+}
+
+/// By which the network is spoken to.
+fn any_socket() -> nix::Result<OwnedFd> {
+    socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
 }
 
 fn address_card(socket: &OwnedFd) -> nix::Result<()> {
@@ -34,7 +47,7 @@ fn address_card(socket: &OwnedFd) -> nix::Result<()> {
     unsafe { set_address(fd, &request) }?;
     request.ifr_ifru.ifru_addr = address(netmask(GUEST_PREFIX));
     unsafe { set_netmask(fd, &request) }?;
-    bring_up(socket, CARD)?;
+    set_state(socket, CARD, UP)?;
     // SAFETY: all zeros is a valid rtentry.
     let mut route: rtentry = unsafe { std::mem::zeroed() };
     route.rt_dst = address(Ipv4Addr::UNSPECIFIED);
@@ -45,9 +58,9 @@ fn address_card(socket: &OwnedFd) -> nix::Result<()> {
     Ok(())
 }
 
-fn bring_up(socket: &OwnedFd, name: &str) -> nix::Result<()> {
+fn set_state(socket: &OwnedFd, name: &str, flags: libc::c_int) -> nix::Result<()> {
     let mut request = request(name);
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
     unsafe { set_flags(socket.as_raw_fd(), &request) }?;
     Ok(())
 }
