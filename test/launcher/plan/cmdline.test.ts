@@ -16,36 +16,40 @@ test.each([
     "ours alone",
     "",
     undefined,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet lapic_khz=1000000 noreplace-smp rvf.port=8080 microvm.nonce=n0",
   ],
   [
     "the TSC's rate, where it is known",
     "",
     2596138,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet tsc_early_khz=2596138 tsc=reliable lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet tsc_early_khz=2596138 tsc=reliable lapic_khz=1000000 noreplace-smp rvf.port=8080 microvm.nonce=n0",
   ],
   [
     "the RVF's own settings instead of ours",
     "console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9",
     2596138,
-    "quiet tsc=reliable console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9 microvm.nonce=n0",
+    "quiet tsc=reliable noreplace-smp console=hvc0 panic=5 reboot=k earlyprintk=serial rvf.port=9 tsc_early_khz=1 lapic_khz=9 microvm.nonce=n0",
   ],
   [
     "settings of the RVF that we know nothing of, in their order, any white space between",
     "  root=/dev/vda\n\tro  -- single ",
     undefined,
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet lapic_khz=1000000 root=/dev/vda ro -- single rvf.port=8080 microvm.nonce=n0",
+    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet lapic_khz=1000000 noreplace-smp root=/dev/vda ro -- single rvf.port=8080 microvm.nonce=n0",
   ],
 ])("%s", (_, own, tscKhz, expected) => expect(line(own, tscKhz)).toBe(expected));
 
-test.each(["kvm", "hvf"] as const)("%s runs the guest's own clocks: nothing is told of them", (accelerator) =>
-  expect(line("", 2596138, "x86_64", accelerator)).toBe(
-    "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet rvf.port=8080 microvm.nonce=n0",
-  ),
+test.each(["kvm", "hvf"] as const)(
+  "%s runs the guest as it is: nothing is told of its clocks, nor what only emulation wants",
+  (accelerator) =>
+    expect(line("", 2596138, "x86_64", accelerator)).toBe(
+      "console=ttyS0 reboot=t panic=-1 earlyprintk=ttyS0 quiet rvf.port=8080 microvm.nonce=n0",
+    ),
 );
 
 test("several CPUs are told how far each counts in a tick, where the TSC's rate is known", () => {
-  expect(line("", 2596138, "x86_64", "tcg", 2)).toContain(" tsc=reliable lpj=25961380 lapic_khz=1000000 ");
+  expect(line("", 2596138, "x86_64", "tcg", 2)).toContain(
+    " tsc=reliable lpj=25961380 lapic_khz=1000000 noreplace-smp ",
+  );
   for (const [accelerator, khz] of [
     ["tcg", undefined],
     ["kvm", 2596138],

@@ -49,7 +49,7 @@ const underTcg = [
   "/usr/bin/qemu-system-x86_64",
   "-machine microvm,acpi=on,rtc=on",
   "-accel tcg,tb-size=20",
-  "-cpu max",
+  "-cpu max,-erms",
   "-smp 1",
   "-m 128M",
   "-nodefaults",
@@ -64,7 +64,7 @@ const underTcg = [
   "-trace qemu_system_shutdown_request",
   "-trace runstate_set -D /dev/stderr",
   "-kernel /c/kernel",
-  `-append ${cmdline} tsc_early_khz=2596138 tsc=reliable lapic_khz=1000000 rvf.port=8080 microvm.nonce=n0`,
+  `-append ${cmdline} tsc_early_khz=2596138 tsc=reliable lapic_khz=1000000 noreplace-smp rvf.port=8080 microvm.nonce=n0`,
   '-blockdev {"driver":"raw","node-name":"rvf","read-only":true,"file":{"driver":"file","filename":"/data/db.rvf"}}',
   "-device virtio-blk-device,drive=rvf",
   "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:8080-10.0.2.15:8080",
@@ -148,7 +148,7 @@ test("with SSH, a guest port of the RVF's own, more memory and more CPUs", () =>
         "-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:9000-10.0.2.15:7000,hostfwd=tcp:127.0.0.1:2200-10.0.2.15:2222",
       ],
       "-append": [
-        `-append ${cmdline} tsc_early_khz=2596138 tsc=reliable lpj=25961380 lapic_khz=1000000 rvf.port=7000 microvm.nonce=n0`,
+        `-append ${cmdline} tsc_early_khz=2596138 tsc=reliable lpj=25961380 lapic_khz=1000000 noreplace-smp rvf.port=7000 microvm.nonce=n0`,
       ],
     }),
   ));
