@@ -99,7 +99,7 @@ test("it is patched, configured and compiled once, also when two want it at once
     expect(said).toEqual(["getting linux-source-6.1 6.1.999-1", "compiling Linux: step 1, kernel/fork.o"]);
 
     const calls = await readFile(join(folder, "calls"), "utf8");
-    for (const name of ["acpi-without-pci", "lapic-khz", "unpadded"])
+    for (const name of ["acpi-without-pci", "broken-queue", "lapic-khz", "unpadded"])
       expect(calls).toMatch(new RegExp(`patch .*/${name}\\.patch`));
     expect(calls).toMatch(
       /make KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=microvm .* ARCH=x86_64 .*vmlinux bzImage/,
