@@ -9,10 +9,14 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use crate::contract::MODULE_ORDER;
 use crate::log;
 
+/// Whether the kernel is a distribution's: the micro kernel has everything built in, and comes without a list.
+pub fn are_there() -> bool {
+    Path::new(MODULE_ORDER).exists()
+}
+
 /// A module that cannot be loaded is logged only: whether its device is missed shows where the device is needed.
 pub fn load() {
     let list = Path::new(MODULE_ORDER);
-    // A kernel with everything built in comes without a list.
     let Ok(names) = read_to_string(list) else { return };
     for name in names.lines() {
         if let Err(error) = load_one(&list.with_file_name(name)) {

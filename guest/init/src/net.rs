@@ -28,8 +28,7 @@ pub fn up() -> Result<(), String> {
     wait::retry(CARD_LIMIT, || address_card(&socket)).map_err(|error| format!("no network: {CARD}: {error}"))
 }
 
-/// Ends the traffic, where there is any. A Linux that powers off while something comes or goes may spin for ever instead: the micro
-/// kernel has a patch against that (guest/kernel/broken-queue.patch), other kernels wait for Linux's own.
+/// Ends the traffic, where there is any.
 pub fn down() {
     let _ = any_socket().and_then(|socket| set_state(&socket, CARD, DOWN));
 }
