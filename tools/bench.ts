@@ -4,7 +4,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { relative } from "node:path";
-import { Argument, Command } from "commander";
+import { Argument } from "commander";
 import writeFileAtomic from "write-file-atomic";
 import type { Benchmark } from "../bench/benchmark.js";
 import { drawChart } from "../bench/charts/index.js";
@@ -15,15 +15,14 @@ import { describe } from "./setup/error.js";
 import { ensureParts } from "./setup/index.js";
 import { fromRepository } from "./setup/repository.js";
 import { main } from "./steps.js";
+import { taskCommand } from "./task.js";
 
 await main(async () => {
-  const command = new Command("npm run bench --")
-    .description("Measures this package against its peers.")
+  const command = taskCommand("bench", "Measures this package against its peers.")
     .addArgument(
       new Argument("[names...]", "what of it (default: everything)").choices([...benchmarks.keys()]),
     )
     .option("--charts", "measure nothing, but draw the last results into docs/performance/")
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse();
   const { charts } = command.opts<{ charts?: true }>();
   const names = command.args.length > 0 ? [...new Set(command.args)] : [...benchmarks.keys()];

@@ -1,5 +1,6 @@
 /** What the long suites (faults, kill-points) are told on their command lines, and how they count. */
-import { Command, InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "commander";
+import { taskCommand } from "./task.js";
 
 export interface SuiteOrder {
   count: number;
@@ -15,12 +16,10 @@ export function orderOf(
   { name, does, what, count }: { name: string; does: string; what: string; count: number },
   names: readonly string[],
 ): SuiteOrder {
-  const values = new Command(`npm run ${name} --`)
-    .description(does)
+  const values = taskCommand(name, does)
     .option(`--${what} <n>`, "how many", wholeNumber, count)
     .option("--seed <n>", "what chance follows from (default: another each time)", wholeNumber)
     .option("--only <text>", "only those with this text in their names (default: all)", partOf(names))
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse()
     .opts<Record<string, number> & { seed?: number; only?: string }>();
   return { count: values[what]!, seed: values.seed ?? Date.now() % 1_000_000, only: values.only ?? "" };

@@ -49,7 +49,9 @@ const find: Record<KernelKind, (signal?: AbortSignal, arch?: ApplianceArch) => P
 export async function buildAppliance(options: BuildApplianceOptions = {}): Promise<BuiltAppliance> {
   const { kernel: kind = "micro", arch = "x86_64", cargo, signal, onProgress } = options;
   if (arch !== "x86_64" && kind === "debian")
-    throw new MicroVmError("InvalidArgument", `there is no appliance for ${arch} with Debian's kernel`);
+    throw new MicroVmError("InvalidArgument", `there is no appliance for ${arch} with Debian's kernel`, {
+      hint: "Leave the kernel out, or take micro.",
+    });
   const dir = await applianceFolder(options.cacheDir);
   const [source, guest] = await Promise.all([find[kind](signal, arch), guestSourceHash()]);
   const key = sha256(JSON.stringify([BUILDER_VERSION, kind, source.key, guest]));

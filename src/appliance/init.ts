@@ -1,6 +1,7 @@
 /** Compiles the guest's `/init` from the Rust crate in `guest/init`. */
 import { createHash } from "node:crypto";
 import { access, mkdir, readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import writeFileAtomic from "write-file-atomic";
@@ -10,6 +11,9 @@ import { run } from "./run.js";
 
 /** Two levels up both from the sources and from the built package. */
 const CRATE = fileURLToPath(new URL("../../guest/init", import.meta.url));
+
+/** Rust writes into a program where the sources of its parts lie: under this name, whoever builds it. */
+const HOME_OF_ALL = "/cargo";
 
 /** As Rust names it. */
 export const rustTarget = (arch: ApplianceArch): string => `${arch}-unknown-linux-gnu`;
@@ -66,7 +70,10 @@ export async function buildInit(options: BuildInitOptions): Promise<string> {
   if (await exists(finished)) return finished;
   const targetDir = join(cacheDir, "cargo-target");
   await mkdir(targetDir, { recursive: true });
-  await run(cargo, ["build", "--release", "--locked", "--target", target], {
+  const home = env?.["CARGO_HOME"] ?? process.env["CARGO_HOME"] ?? join(homedir(), ".cargo");
+  // Beside the crate's own flags, in whose place those of the environment would come.
+  const anonymous = `target.${target}.rustflags=${JSON.stringify([`--remap-path-prefix=${home}=${HOME_OF_ALL}`])}`;
+  await run(cargo, ["build", "--release", "--locked", "--target", target, "--config", anonymous], {
     cwd: CRATE,
     // These would take the place of the crate's own flags, which make the binary static.
     env: { ...env, CARGO_TARGET_DIR: targetDir, RUSTFLAGS: undefined, CARGO_ENCODED_RUSTFLAGS: undefined },

@@ -19,7 +19,10 @@ export function addPrune(program: Command): void {
       const failed = report.kept.filter((one) => one.failed);
       if (failed.length === 0) return;
       const which = failed.map(({ path }) => path).join(", ");
-      throw new MicroVmError("Io", `cannot be judged or removed: ${which}`, { hint: failed[0]!.hint });
+      const hint = failed.find((one) => one.hint !== "")?.hint;
+      throw new MicroVmError("Io", `cannot be judged or removed: ${which}`, {
+        ...(hint !== undefined && { hint }),
+      });
     });
 }
 

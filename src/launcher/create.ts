@@ -23,7 +23,7 @@ import { parseSpec, type VmSpec, type VmSpecInput } from "./spec.js";
 import { shutdownProcess } from "./end/shutdown.js";
 import { statusOfAnswering, type VmStatus } from "./evidence/status.js";
 import { isUnready, noteFailure } from "./start/unready.js";
-import { assertPortFree } from "./ports/ports.js";
+import { assertPortsFree } from "./ports/ports.js";
 import { finishRemovals, removeVmDir } from "./record/vm-folder.js";
 
 export interface CreateOptions extends BootOptions {
@@ -70,6 +70,7 @@ export async function launchNew(
         throw new MicroVmError("VmBusy", `${vmId} was launched by another process meanwhile`);
       await clear?.();
       try {
+        // Sooner than by the start, before which it may have to wait its turn, or have a VM booted to be saved.
         await assertPortsFree(record.spec);
         // It may wait long for its turn, and is to be found meanwhile.
         await writeRecord(record);
@@ -87,11 +88,6 @@ export async function launchNew(
   } catch (error) {
     throw cancelledOr(error, given.signal);
   }
-}
-
-/** Known sooner than by the start, before which it may have to wait its turn, or have a VM booted to be saved. */
-async function assertPortsFree({ bindAddress, ...ports }: VmSpec): Promise<void> {
-  for (const key of ["apiPort", "sshPort"] as const) await assertPortFree(ports[key] ?? 0, key, bindAddress);
 }
 
 /** Checks everything, and says what a user should know. */

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { MicroVmError } from "../errors.js";
 import { parsePublicKey } from "../rvf/index.js";
+import { maxVcpusOf } from "./host/arch.js";
 import { isOwned, unsafeArgs } from "./plan/extra-args.js";
 
 function whole(what: string, min: number, max: number, range = `from ${min} to ${max}`) {
@@ -43,13 +44,20 @@ const publicKey = z.string().superRefine((text, context) => {
 });
 
 /** The seed's LaunchConfig (rvf-launch 0.3.0) and its defaults, with the deadline that the seed takes in waitReady. */
+const mostVcpus = Math.max(...Object.values(maxVcpusOf));
+
 const vmSpecSchema = z.strictObject({
   /** The RVF file; the guest sees it as a read-only /dev/vda. */
   rvfPath: text,
   /** Guest memory in MiB. Below 16 not even the kernel unpacks. */
   memoryMb: whole(" of MiB", 16, 1_048_576).default(128),
   /** Virtual CPUs; x86-64 guests can have at most 288. */
-  vcpus: whole("", 1, 512, "from 1 to 288 for x86-64 guests, for others to 512").default(1),
+  vcpus: whole(
+    "",
+    1,
+    mostVcpus,
+    `from 1 to ${maxVcpusOf.x86_64} for x86-64 guests, for others to ${mostVcpus}`,
+  ).default(1),
   /** Host port for the guest's HTTP API; 0 lets the system choose one, which then stays. */
   apiPort: port.default(8080),
   /** Host port for the guest's port 2222; not forwarded when absent. */

@@ -9,7 +9,7 @@ import { handOver, settle } from "./change/handover.js";
 import { assertHostCanHold } from "./host/host-memory.js";
 import { calledOffOr, throwIfCalledOff, withVmLock } from "./record/lock.js";
 import { movePorts } from "./ports/move-ports.js";
-import { assertPortFree, overlap } from "./ports/ports.js";
+import { assertPortsFree, overlap } from "./ports/ports.js";
 import { readRecord, removeStale, type StartedVm, type VmRecord } from "./record/record.js";
 import { stageRecord, writeRecord } from "./record/write.js";
 import { relaunch, whyStopFirst } from "./change/relaunch.js";
@@ -131,9 +131,5 @@ async function assertNewPortsFree(spec: VmSpec, runs: VmRecord | undefined): Pro
     runs !== undefined &&
     [runs.generation?.boundApiPort, runs.generation?.boundSshPort].includes(port) &&
     overlap(runs.spec.bindAddress, spec.bindAddress);
-  for (const property of ["apiPort", "sshPort"] as const) {
-    const port = spec[property];
-    // With 0 it is seen whether the address is one of this host.
-    if (port !== undefined) await assertPortFree(isOurs(port) ? 0 : port, property, spec.bindAddress);
-  }
+  await assertPortsFree(spec, isOurs);
 }

@@ -1,5 +1,6 @@
 /** What changed, and whether the VM still is what the state says. Nothing but the program's wish replaces a MicroVm. */
 import { isDeepStrictEqual } from "node:util";
+import { MicroVmError } from "../errors.js";
 import { claimVm, specKeys, withDefaults } from "../launcher/index.js";
 import { observed } from "./drift.js";
 import { fingerprintKeys, type Inputs, type State } from "./inputs.js";
@@ -20,7 +21,9 @@ export async function diff(id: string, olds: State, news: Inputs): Promise<DiffR
   // A delete is told of the outputs alone, and only an update changes them.
   if (changed.length > 0 || olds.customTimeouts?.delete !== news.customTimeouts?.delete) {
     // For its words alone: what cannot be told of the VM is the update's to meet.
-    await observed(id, news).catch(() => undefined);
+    await observed(id, news).catch((error: unknown) => {
+      if (!(error instanceof MicroVmError)) throw error;
+    });
     return { changes: true, replaces: changed.filter((key) => replacing(news, key)) };
   }
   // `up` never calls `read`, so what became of the VM in the meantime is found here and mended by `update`.

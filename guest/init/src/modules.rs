@@ -9,9 +9,13 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use crate::contract::MODULE_ORDER;
 use crate::log;
 
-/// Whether the kernel is a distribution's: the micro kernel has everything built in, and comes without a list.
+/// Whether the kernel is a distribution's: the micro kernel has everything built in, and comes with an empty list.
 pub fn are_there() -> bool {
-    Path::new(MODULE_ORDER).exists()
+    any_in(Path::new(MODULE_ORDER))
+}
+
+fn any_in(list: &Path) -> bool {
+    list.metadata().is_ok_and(|list| list.len() > 0)
 }
 
 /// A module that cannot be loaded is logged only: whether its device is missed shows where the device is needed.
@@ -29,5 +33,21 @@ fn load_one(path: &Path) -> std::io::Result<()> {
     match finit_module(File::open(path)?, c"", ModuleInitFlags::empty()) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_there_where_the_list_names_one() {
+        let list = std::env::temp_dir().join(format!("modules-{}", std::process::id()));
+        assert!(!any_in(&list));
+        std::fs::write(&list, "").unwrap();
+        assert!(!any_in(&list));
+        std::fs::write(&list, "virtio.ko\n").unwrap();
+        assert!(any_in(&list));
+        std::fs::remove_file(&list).unwrap();
     }
 }

@@ -33,7 +33,7 @@ pub fn down() {
     let _ = any_socket().and_then(|socket| set_state(&socket, CARD, DOWN));
 }
 
-/// By which the network is spoken to.
+/// Any will do to carry an order to a card.
 fn any_socket() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
 }

@@ -49,8 +49,8 @@ const emulatedClocks = (tscKhz: number | undefined, vcpus: number): string[] => 
 const FEWEST_HZ = 100;
 
 /**
- * A kernel for several CPUs that finds one takes the lock prefix out of 4,000 of its instructions, each by page tables of its own: three times as many
- * flushes of the TLB, which under TCG are a sixth of the boot. There a prefix costs one CPU nothing.
+ * A kernel for several CPUs that finds one takes the lock prefix out of 4,000 of its instructions, each through page tables of its own, with three flushes of
+ * the TLB, which under TCG is a sixth of the boot. There a prefix costs one CPU nothing.
  */
 const KEEP_LOCKS = "noreplace-smp";
 

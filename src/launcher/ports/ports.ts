@@ -2,6 +2,7 @@
 import { readFile, readdir, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
+import type { VmSpec } from "../spec.js";
 
 type PortProperty = "apiPort" | "sshPort";
 
@@ -50,6 +51,18 @@ export async function assertPortFree(
     });
   }
   throw portInUse(port, property, bindAddress, await portHolder(port, bindAddress));
+}
+
+/** The same of all that a spec names, but for those that are `ours`. */
+export async function assertPortsFree(
+  { bindAddress, ...ports }: Pick<VmSpec, "bindAddress" | PortProperty>,
+  isOurs = (_port: number) => false,
+): Promise<void> {
+  for (const property of ["apiPort", "sshPort"] as const) {
+    const port = ports[property];
+    // With 0 it is seen whether the address is one of this host.
+    if (port !== undefined) await assertPortFree(isOurs(port) ? 0 : port, property, bindAddress);
+  }
 }
 
 export function portInUse(

@@ -20,7 +20,7 @@ export interface SignOptions {
 /** What was written, as JSON-able data. */
 export interface SignReport {
   out: string;
-  /** Its size: the kernel is in it twice, as the unsigned segment stays. */
+  /** Its size: the kernel is in it twice, as the former segment stays. */
   bytes: number;
   /** The new segment. */
   segmentId: Json64;

@@ -49,7 +49,7 @@ const underTcg = [
   "/usr/bin/qemu-system-x86_64",
   "-machine microvm,acpi=on,rtc=on",
   "-accel tcg,tb-size=20",
-  "-cpu max,-erms",
+  "-cpu max,-erms,-fsrm",
   "-smp 1",
   "-m 128M",
   "-nodefaults",
