@@ -10,7 +10,7 @@ export function addCache(program: Command): void {
   program
     .command("cache")
     .description("list the saved states of --warm-start, remove some, or those of no use")
-    .addArgument(new Argument("<action>", "ls, rm or prune").choices(["ls", "rm", "prune"]))
+    .addArgument(new Argument("[action]", "what to do").choices(["ls", "rm", "prune"]).default("ls"))
     .argument("[keys...]", "for rm: the beginning of each one's key")
     .option("--json", "print JSON")
     .action(async (action: Action, keys: string[], options: JsonOption) => {

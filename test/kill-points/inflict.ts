@@ -5,9 +5,9 @@ import { processesIn, qemusOf } from "../chaos/processes.js";
 import { vmDir } from "../../src/launcher/record/vm-folder.js";
 import { vmsDir } from "../../src/paths.js";
 import { interrupt } from "./interrupt.js";
-import type { Operation } from "./moments.js";
+import { UNASKED, type Operation } from "./moments.js";
 import { nameOf, type Point } from "./points.js";
-import type { Said, Stack } from "./stack.js";
+import { killUnlessGone, type Said, type Stack } from "./stack.js";
 
 /** What can be wrong: a VM that no state knows, a second one, a state that no command gets out of, and anything else. */
 export type Wrong = "orphan" | "duplicate" | "stuck" | "other";
@@ -26,7 +26,7 @@ const lastMillis = { up: 4000, destroy: 2000 };
 /** After something wrong the stack is emptied, so that the next point is not blamed for it. */
 export async function inflict(stack: Stack, point: Point): Promise<Report> {
   const start = performance.now();
-  const round: Round = { stack, wrong: [], words: "" };
+  const round: Round = { stack, point, wrong: [], words: "" };
   let reached = false;
   try {
     reached = await play(round, point);
@@ -43,6 +43,7 @@ export async function inflict(stack: Stack, point: Point): Promise<Report> {
 
 interface Round {
   stack: Stack;
+  point: Point;
   wrong: Report["wrong"];
   /** What the commands said. */
   words: string;
@@ -113,7 +114,8 @@ async function finish(round: Round, way: "up" | "destroy", otherWay: "up" | "des
 }
 
 /** One VM runs, it is what the state says, and it answers. */
-async function expectOne({ stack, wrong }: Round): Promise<void> {
+async function expectOne(round: Round): Promise<void> {
+  const { stack, wrong } = round;
   const records = await listRecords();
   const { vms } = await stack.state();
   const qemus = qemusOf(await processesIn(stack.dir), vmsDir());
@@ -134,7 +136,7 @@ async function expectOne({ stack, wrong }: Round): Promise<void> {
       kind: "other",
       what: `${vm.id}: ${JSON.stringify({ status, url, pid, wanted: stack.wish })}`,
     });
-  for (const what of [...(await untruths(stack, vm.id)), ...(await left(stack))])
+  for (const what of [...(await untruths(stack, vm.id)), ...(await left(round))])
     wrong.push({ kind: "other", what });
 }
 
@@ -142,8 +144,9 @@ async function expectOne({ stack, wrong }: Round): Promise<void> {
  * A destroy cannot know of a VM that was made and is not in the state; but a user is told of it. The one that the state had before, if any, is
  * gone with all of its processes.
  */
-async function expectNamed({ stack, wrong }: Round, former: string | undefined): Promise<void> {
-  for (const what of await stack.stragglers()) wrong.push({ kind: "other", what: `${what} is left` });
+async function expectNamed(round: Round, former: string | undefined): Promise<void> {
+  const { stack, wrong } = round;
+  for (const what of await stragglers(round)) wrong.push({ kind: "other", what });
   const { removed, kept } = await pruneVms({ all: true, dryRun: true });
   for (const { vmId, unclaimed } of await listRecords()) {
     if (vmId === former || unclaimed === undefined)
@@ -156,19 +159,31 @@ async function expectNamed({ stack, wrong }: Round, former: string | undefined):
     wrong.push({ kind: "orphan", what: `QEMU ${pid} of ${former} outlived destroy` });
 }
 
-const left = async (stack: Stack): Promise<string[]> => [
-  ...(await leaks(stack)),
-  ...(await stack.stragglers()).map((what) => `${what} is left`),
+const left = async (round: Round): Promise<string[]> => [
+  ...(await leaks(round.stack)),
+  ...(await stragglers(round)),
 ];
 
+/**
+ * Processes of the plugin that outlived their engine. One that was asked for nothing yet has no code of ours in it, and Pulumi's own does not end it
+ * when the engine is killed: it is ended here.
+ */
+async function stragglers({ stack, point }: Round): Promise<string[]> {
+  const found = await stack.stragglers();
+  if (point.moment !== UNASKED) return found.map(({ pid, part }) => `${part} ${pid} is left`);
+  for (const { pid } of found) killUnlessGone(pid);
+  return [];
+}
+
 /** Nothing runs, and nothing is left. */
-async function expectNone({ stack, wrong }: Round): Promise<void> {
+async function expectNone(round: Round): Promise<void> {
+  const { stack, wrong } = round;
   for (const { vmId } of await listRecords())
     wrong.push({ kind: "orphan", what: `${vmId} outlived destroy` });
   const { vms } = await stack.state();
   if (vms.length > 0)
     wrong.push({ kind: "other", what: `the state still has ${vms.map(({ id }) => id).join()}` });
-  for (const what of await left(stack)) wrong.push({ kind: "other", what });
+  for (const what of await left(round)) wrong.push({ kind: "other", what });
 }
 
 /** A create that was interrupted stays in the state as pending, with a warning at each command, until a user ends that. */

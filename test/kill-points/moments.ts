@@ -11,7 +11,10 @@ export interface Now {
 
 export type Moments = Record<string, (now: Now) => boolean>;
 
-const begins: Moments = { "the plugin is there": ({ parties }) => parties.plugin !== undefined };
+/** It was given nothing to do yet. */
+export const UNASKED = "the plugin is there";
+
+const begins: Moments = { [UNASKED]: ({ parties }) => parties.plugin !== undefined };
 
 /** Of a generation that boots in the VM's own place. */
 const isRecorded: Moments = {

@@ -42,7 +42,7 @@ export interface Stack {
    * The engine's plugin, where it does not go within 10 seconds of a command's end. The language host of a CLI that was killed looks
    * every 5 minutes only whether its engine lives, and then goes.
    */
-  stragglers(): Promise<string[]>;
+  stragglers(): Promise<{ pid: number; part: string }[]>;
   /** Ends and removes everything, whatever state it is in. */
   clear(): Promise<void>;
   close(): Promise<void>;
@@ -106,9 +106,9 @@ export async function openStack(): Promise<Stack> {
     },
     async stragglers() {
       for (let tries = 0; ; tries++) {
-        const parts = (await processesStartedWith(dir)).map((pid) => ({ pid, part: partOf(pid) }));
+        const parts = (await processesStartedWith(dir)).map((pid) => ({ pid, part: partOf(pid) ?? "" }));
         const left = parts.filter(({ part }) => part === "plugin" || part === "script");
-        if (left.length === 0 || tries >= 100) return left.map(({ pid, part }) => `${part} ${pid}`);
+        if (left.length === 0 || tries >= 100) return left;
         await sleep(100);
       }
     },
@@ -150,7 +150,7 @@ async function quietPort(): Promise<number> {
   }
 }
 
-function killUnlessGone(pid: number): void {
+export function killUnlessGone(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {

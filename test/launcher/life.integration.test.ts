@@ -75,7 +75,7 @@ test("another process attaches to it by name and asks", async () => {
 test("what the guest refuses is told in its words", async () =>
   expect(vm.query([1, 2, 3], 1)).rejects.toMatchObject({ code: "GuestHttp" }));
 
-test("its power button turns it off while it is asked, also where its folder takes no lock, and how it ended stays known", async () => {
+test("its power button turns it off, also where its folder takes no lock, and how it ended stays known", async () => {
   const untilItEnds = async () => {
     for (;;) await vm.query(sampleQuery(1), 1);
   };

@@ -1,7 +1,9 @@
 /** Host ports: whether one is free, and who has it when it is not. */
 import { readFile, readdir, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
+import { dirname } from "node:path";
 import { MicroVmError, systemErrorCode } from "../../errors.js";
+import { vmsDir } from "../../paths.js";
 import type { VmSpec } from "../spec.js";
 
 type PortProperty = "apiPort" | "sshPort";
@@ -71,7 +73,7 @@ export function portInUse(
   bindAddress = loopback,
   holder?: Holder,
 ): MicroVmError {
-  const ends = holder?.vmId === undefined ? "Stop that process" : `\`microvm stop ${holder.vmId}\` ends it`;
+  const ends = holder?.stop === undefined ? "Stop that process" : `\`${holder.stop}\` ends it`;
   return new MicroVmError(
     "PortInUse",
     `port ${port} on ${bindAddress} is taken${holder ? ` by ${holder.words}` : ""}`,
@@ -94,7 +96,8 @@ function tryListen(port: number, host: string): Promise<string | undefined> {
 interface Holder {
   /** `pid 123 (name)`, or `the VM db-1 (pid 123)`. */
   words: string;
-  vmId?: string | undefined;
+  /** The command that ends a VM. */
+  stop?: string | undefined;
 }
 
 /** Where that can be had. A QEMU of ours, of whichever state folder, is known by its pid file (vm-folder.ts). */
@@ -104,10 +107,10 @@ async function portHolder(port: number, address: string): Promise<Holder | undef
   const [name, argv] = await Promise.all(
     ["comm", "cmdline"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
   );
-  const vmId = /\0-pidfile\0[^\0]*\/vms\/([a-z0-9-]+)\/\d+\/qemu\.pid\0/.exec(argv!)?.[1];
-  const words =
-    vmId === undefined ? `pid ${pid}${name && ` (${name.trim()})`}` : `the VM ${vmId} (pid ${pid})`;
-  return { words, vmId };
+  const [, vms, vmId] = /\0-pidfile\0([^\0]*\/vms)\/([a-z0-9-]+)\/\d+\/qemu\.pid\0/.exec(argv!) ?? [];
+  if (vms === undefined) return { words: `pid ${pid}${name && ` (${name.trim()})`}` };
+  const elsewhere = vms === vmsDir() ? "" : `MICROVM_STATE_DIR=${dirname(vms)} `;
+  return { words: `the VM ${vmId} (pid ${pid})`, stop: `${elsewhere}microvm stop ${vmId}` };
 }
 
 /** The process that listens on the port, as far as this user may see it (Linux). */

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { apiUrl, assertPortFree, isPortFree } from "../../../src/launcher/ports/ports.js";
+import { vmsDir } from "../../../src/paths.js";
 
 async function listener(host?: string): Promise<{ server: Server; port: number }> {
   const server = createServer().listen(0, host);
@@ -25,21 +26,20 @@ test.each(["127.0.0.1", "0.0.0.0", "::"])("a port taken on %s is refused with it
   }
 });
 
-test("one that a VM has is told by the VM, and by what ends that", async () => {
+test.each([
+  ["of this state folder", vmsDir(), ""],
+  ["of another one", "/home/me/vms", "MICROVM_STATE_DIR=/home/me "],
+])("one that a VM %s has is told by the VM, and by what ends that", async (_, vms, where) => {
   const script =
     'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => console.log(s.address().port))';
-  const child = spawn(
-    process.execPath,
-    ["-e", script, "--", "-pidfile", "/home/me/vms/db-1/2/qemu.pid", "-S"],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
+  const child = spawn(process.execPath, ["-e", script, "--", "-pidfile", `${vms}/db-1/2/qemu.pid`, "-S"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   try {
     const [port] = (await once(child.stdout, "data")) as [Buffer];
     await expect(assertPortFree(Number(port), "apiPort")).rejects.toMatchObject({
       message: `port ${Number(port)} on 127.0.0.1 is taken by the VM db-1 (pid ${child.pid})`,
-      hint: "`microvm stop db-1` ends it, or choose another apiPort, where 0 takes a free one.",
+      hint: `\`${where}microvm stop db-1\` ends it, or choose another apiPort, where 0 takes a free one.`,
     });
   } finally {
     child.kill("SIGKILL");
