@@ -63,6 +63,7 @@ export async function launchNew(
     ...what,
   };
   try {
+    await finishRemovals();
     const preparation = await prepared(record.spec, given);
     const launchLocked = async (signal = given.signal) => {
       const options = { ...given, signal };
@@ -138,12 +139,8 @@ async function removeUnlessRunning(vmId: string): Promise<void> {
   else if (!(await processOf(vmId, record.generation))) await removeRecord(record);
 }
 
-/**
- * Removes what launches of this owner in this folder left when they died (unclaimed VMs that are not ready, and on which nobody works), and
- * half-removed folders.
- */
+/** Removes what launches of this owner in this folder left when they died: unclaimed VMs that are not ready, and on which nobody works. */
 async function clearInterrupted(owner: Owner): Promise<void> {
-  await finishRemovals();
   for (const record of await listRecords()) {
     const { vmId, phase } = record;
     const isLeft =

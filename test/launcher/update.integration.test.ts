@@ -1,6 +1,6 @@
 /** What an update boots anew, and what it leaves alone. */
 import { existsSync } from "node:fs";
-import { copyFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   createVm,
@@ -12,7 +12,8 @@ import {
 } from "../../src/launcher/index.js";
 import { readRecord } from "../../src/launcher/record/record.js";
 import { writeRecord } from "../../src/launcher/record/write.js";
-import { vmDir } from "../../src/launcher/record/vm-folder.js";
+import { removedPrefix, vmDir } from "../../src/launcher/record/vm-folder.js";
+import { vmsDir } from "../../src/paths.js";
 import { query } from "../../src/client/index.js";
 import { makeSampleRvf, neighboursOnHost, sampleQuery } from "../../tools/sample-rvf.js";
 import { appliancePath, expectNeighbours, sampleRvf } from "../support/rvf.js";
@@ -91,8 +92,12 @@ test("a VM that went down by itself is booted anew by the same spec, and one who
   const next = await updateVm(vm.vmId, spec({ memoryMb: 160 }));
   expect(next).toMatchObject({ vmId: vm.vmId, state: "running", boundApiPort: vm.boundApiPort });
   await destroyVm(vm.vmId, { from: "sigkill" });
+  // As a removal leaves it that was killed half-way.
+  const doomed = join(vmsDir(), `${removedPrefix}${vm.vmId}-12345678`);
+  await mkdir(doomed);
   const again = await updateVm(vm.vmId, spec(), { name: "db" });
   expect(again).toMatchObject({ vmId: vm.vmId, name: "db", state: "running" });
+  expect(existsSync(doomed)).toBe(false);
 });
 
 test("after destroy none of the generations is left", async () => {
