@@ -155,7 +155,7 @@ export async function bring(
     // One that goes on has booted before: its time is all that it is watched for.
     ...(goOn
       ? [(stop: AbortSignal) => lateness(timeoutMs, stop)]
-      : lifelessness({ attempt, kernel, vm, early: spawned < since + timeoutMs / 2 })),
+      : lifelessness({ attempt, kernel, vm, by: since + timeoutMs / 2 })),
   ]);
   if (outcome !== undefined) return outcome;
   const bootMillis = Math.round(performance.now() - spawned);
@@ -172,18 +172,18 @@ function lifelessness({
   attempt: { vmId, spec, generation },
   kernel,
   vm,
-  early,
+  by,
 }: {
   attempt: Attempt;
   kernel: Preparation["kernel"];
   vm: VmProcess;
-  early: boolean;
+  by: number;
 }): ((signal: AbortSignal) => Promise<Lifeless>)[] {
   const awaited = { generation, files: generationFiles(vmId, generation.number) };
   if (generation.accelerator !== "tcg")
     return [(stop) => silence(awaited, spec.firstOutputTimeoutSeconds * 1000, stop)];
-  // The last start that fits into the time is left alone, because a guest that is merely odd may come up.
-  return kernel.arch === "x86_64" && early ? [(stop) => hang(awaited, vm, stop)] : [];
+  // With less than half of the time a busy host may not even start it again, and a guest that is merely odd may come up.
+  return kernel.arch === "x86_64" ? [(stop) => hang(awaited, { vm, by, signal: stop })] : [];
 }
 
 /** Writes down that it answers. */

@@ -32,10 +32,13 @@ export async function silence(awaited: Awaited, allowanceMs: number, signal: Abo
  */
 const hangAllowance = 5;
 
-/** Ends when the guest hangs at the calibration of its clock; otherwise never, but by the signal. */
-export async function hang(awaited: Awaited, vm: ProcessIdentity, signal: AbortSignal): Promise<Lifeless> {
+/** Ends when the guest hangs at the calibration of its clock, and that shows `by` then (`performance.now()`); otherwise never, but by the signal. */
+export async function hang(
+  awaited: Awaited,
+  { vm, by, signal }: { vm: ProcessIdentity; by: number; signal: AbortSignal },
+): Promise<Lifeless> {
   await standstill(awaited, { clock: () => cpuSeconds(vm), allowance: hangAllowance, signal });
-  return "hung";
+  return performance.now() < by ? "hung" : await never(signal);
 }
 
 interface Standstill {
