@@ -43,9 +43,9 @@ const publicKey = z.string().superRefine((text, context) => {
   }
 });
 
-/** The seed's LaunchConfig (rvf-launch 0.3.0) and its defaults, with the deadline that the seed takes in waitReady. */
 const mostVcpus = Math.max(...Object.values(maxVcpusOf));
 
+/** The seed's LaunchConfig (rvf-launch 0.3.0) and its defaults, with the deadline that the seed takes in waitReady. */
 const vmSpecSchema = z.strictObject({
   /** The RVF file; the guest sees it as a read-only /dev/vda. */
   rvfPath: text,

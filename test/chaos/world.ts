@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { createVm, destroyVm, statusOf, type VmSpecInput, type VmStatus } from "../../src/launcher/index.js";
+import { killUnlessGone } from "../support/kill.js";
 import { sampleRvf, stuckRvf } from "../support/rvf.js";
 import { processesIn } from "./processes.js";
 import { randomFrom, type Random } from "./random.js";
@@ -110,12 +111,4 @@ async function fill(path: string): Promise<() => Promise<void>> {
   }
   await file.close().catch(() => {});
   return async () => await rm(path);
-}
-
-function killUnlessGone(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended by itself since it was listed.
-  }
 }

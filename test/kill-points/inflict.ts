@@ -7,7 +7,8 @@ import { vmsDir } from "../../src/paths.js";
 import { interrupt } from "./interrupt.js";
 import { UNASKED, type Operation } from "./moments.js";
 import { nameOf, type Point } from "./points.js";
-import { killUnlessGone, type Said, type Stack } from "./stack.js";
+import { killUnlessGone } from "../support/kill.js";
+import type { Said, Stack } from "./stack.js";
 
 /** What can be wrong: a VM that no state knows, a second one, a state that no command gets out of, and anything else. */
 export type Wrong = "orphan" | "duplicate" | "stuck" | "other";
@@ -26,7 +27,7 @@ const lastMillis = { up: 4000, destroy: 2000 };
 /** After something wrong the stack is emptied, so that the next point is not blamed for it. */
 export async function inflict(stack: Stack, point: Point): Promise<Report> {
   const start = performance.now();
-  const round: Round = { stack, point, wrong: [], words: "" };
+  const round: Round = { stack, unasked: [], wrong: [], words: "" };
   let reached = false;
   try {
     reached = await play(round, point);
@@ -43,7 +44,8 @@ export async function inflict(stack: Stack, point: Point): Promise<Report> {
 
 interface Round {
   stack: Stack;
-  point: Point;
+  /** Processes of a plugin that was asked for nothing yet when the command was interrupted. */
+  unasked: (number | undefined)[];
   wrong: Report["wrong"];
   /** What the commands said. */
   words: string;
@@ -56,7 +58,8 @@ async function play(round: Round, point: Point): Promise<boolean> {
   const { stack } = round;
   await prepare(round, point);
   const [former] = await listRecords();
-  const { reached, words } = await interrupt(stack, point, lastMillis);
+  const { reached, words, parties } = await interrupt(stack, point, lastMillis);
+  if (point.moment === UNASKED) round.unasked = [parties.plugin, parties.script];
   round.words += `--- interrupted\n${words}`;
   if (point.way === "destroy") {
     await finish(round, "destroy", "up");
@@ -165,14 +168,13 @@ const left = async (round: Round): Promise<string[]> => [
 ];
 
 /**
- * Processes of the plugin that outlived their engine. One that was asked for nothing yet has no code of ours in it, and Pulumi's own does not end it
- * when the engine is killed: it is ended here.
+ * What is left of plugins. One that was asked for nothing yet has no code of ours in it, and Pulumi's own does not end it when its engine is killed:
+ * it is ended here.
  */
-async function stragglers({ stack, point }: Round): Promise<string[]> {
+async function stragglers({ stack, unasked }: Round): Promise<string[]> {
   const found = await stack.stragglers();
-  if (point.moment !== UNASKED) return found.map(({ pid, part }) => `${part} ${pid} is left`);
-  for (const { pid } of found) killUnlessGone(pid);
-  return [];
+  for (const { pid } of found) if (unasked.includes(pid)) killUnlessGone(pid);
+  return found.filter(({ pid }) => !unasked.includes(pid)).map(({ pid, part }) => `${part} ${pid} is left`);
 }
 
 /** Nothing runs, and nothing is left. */

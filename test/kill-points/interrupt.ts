@@ -11,6 +11,8 @@ export interface Interruption {
   /** Whether the moment came before the command ended. */
   reached: boolean;
   words: string;
+  /** Those that had been found by then. */
+  parties: Parties;
 }
 
 /** Returns when the command has ended; others that took part may be there yet. */
@@ -43,5 +45,5 @@ export async function interrupt(
   }
   if (reached) await victims[victim]({ cli, words: () => words, parties: () => parties });
   await cli;
-  return { reached, words };
+  return { reached, words, parties };
 }

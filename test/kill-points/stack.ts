@@ -10,6 +10,7 @@ import { configFileOf, openProject, type Running } from "../../tools/pulumi-proj
 import { processesIn } from "../chaos/processes.js";
 import { randomFrom } from "../chaos/random.js";
 import { partOf } from "./parties.js";
+import { killUnlessGone } from "../support/kill.js";
 import { sampleRvf } from "../support/rvf.js";
 
 /** What its program asks for. */
@@ -106,8 +107,10 @@ export async function openStack(): Promise<Stack> {
     },
     async stragglers() {
       for (let tries = 0; ; tries++) {
-        const parts = (await processesStartedWith(dir)).map((pid) => ({ pid, part: partOf(pid) ?? "" }));
-        const left = parts.filter(({ part }) => part === "plugin" || part === "script");
+        const left = (await processesStartedWith(dir)).flatMap((pid) => {
+          const part = partOf(pid);
+          return part === "plugin" || part === "script" ? [{ pid, part }] : [];
+        });
         if (left.length === 0 || tries >= 100) return left;
         await sleep(100);
       }
@@ -147,13 +150,5 @@ async function quietPort(): Promise<number> {
   for (;;) {
     const port = 20_000 + random.below(10_000);
     if (await isPortFree(port)) return port;
-  }
-}
-
-export function killUnlessGone(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended by itself since it was listed.
   }
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { destroyVm, listRecords } from "../../src/launcher/index.js";
 import { shortSocketDir, vmsDir } from "../../src/paths.js";
 import { processesNaming, processesStartedWith, processesStaying } from "../../tools/leftovers.js";
+import { killUnlessGone } from "./kill.js";
 
 /** A boot takes seconds under emulation, and many on a busy machine. */
 const bootPatienceMs = 180_000;
@@ -36,14 +37,6 @@ export function privateState(): TestState {
     await rm(state.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   });
   return state;
-}
-
-function killUnlessGone(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended by itself since it was listed.
-  }
 }
 
 /** Everything that VMs of this test file have left on the host: processes, folders. Empty when they are gone. */
