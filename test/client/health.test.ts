@@ -83,7 +83,8 @@ test("a peer that accepts and stays silent does not answer, within the time give
   await using peer = await tcpGuest(() => undefined);
   const { answers, detail } = await probeHealth(peer.url, { timeoutMs: 50 });
   expect(answers).toBe(false);
-  expect(detail).toContain("within 50 ms");
+  // What of the time is left when it asks, which is all of it only on a host with nothing else to do.
+  expect(detail).toMatch(/no complete reply within [1-5]?\d ms$/);
 });
 
 test("a body that trickles for ever does not answer, within the time given", async () => {
