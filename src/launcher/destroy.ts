@@ -58,9 +58,10 @@ type Removal = Omit<DestroyReport, "calledOff">;
 async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<Removal> {
   const record = await readIntact(vmId);
   if (record === undefined) return await destroyUnrecorded(vmId, options);
-  // For whoever looks meanwhile; a disk that takes no more keeps no VM alive.
-  if (record.phase === "ready") await writeRecord({ ...record, phase: "stopping" }).catch(() => {});
-  const report = await shutdownVm(record, options);
+  // For whoever looks meanwhile; a disk that takes no more, or its time, keeps no VM alive.
+  const stopping = { ...record, phase: "stopping" } as const;
+  const written = record.phase === "ready" ? writeRecord(stopping).catch(() => {}) : undefined;
+  const report = await shutdownVm(record, options).finally(() => written);
   return { ...report, removed: await removeRecord(record) };
 }
 

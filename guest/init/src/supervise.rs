@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, pipe};
+use nix::unistd::{ForkResult, Pid, fork, pause, pipe};
 
 use crate::caught::caught;
 use crate::{log, memory, power};
@@ -33,9 +33,16 @@ pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         ForkResult::Child => {
             let served = || caught(serve).unwrap_or_else(|words| Err(format!("the server failed: {words}")));
             let outcome = child_ended.thread_unblock().map_err(failed).and_then(|()| served());
-            let text = outcome.err();
-            let _ = File::from(reason_in).write_all(text.as_deref().unwrap_or_default().as_bytes());
-            std::process::exit(i32::from(text.is_some()));
+            let mut reason = File::from(reason_in);
+            if let Err(text) = outcome {
+                let _ = reason.write_all(text.as_bytes());
+                std::process::exit(1);
+            }
+            // PID 1, which asked for this end, hears of it so, and powers off. To take a process apart before costs the kernel some milliseconds.
+            drop(reason);
+            loop {
+                pause();
+            }
         }
     };
     drop(reason_in);
@@ -44,7 +51,10 @@ pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         log::line("no power button");
     }
     let reason = File::from(reason);
-    match watch(server, &reason, &signals, &buttons) {
+    let ended = watch(server, &reason, &signals, &buttons);
+    // To close one Linux waits some ticks of its clock until nobody can be at it any more: a quarter of the way down.
+    std::mem::forget(buttons);
+    match ended {
         None => Ok(()),
         Some(status) => Err(describe(status, reason)),
     }

@@ -57,7 +57,7 @@ export async function shutdownProcess(
   const from = options.from ?? "powerdown";
   const powerdownMs = (withDefaults(record.spec).shutdownTimeoutSeconds ?? 0) * 1000;
   const within = limiter(options);
-  const ends = (timeoutMs: number) => waitGone(vm, within(timeoutMs));
+  const ends = ({ closed }: QmpConnection, timeoutMs: number) => waitGone(vm, within(timeoutMs), closed);
   const ask = async (monitor: QmpConnection, command: typeof systemPowerdown) => {
     const timeoutMs = within(deadlines.reply);
     // Without time to wait for what it does it would only blur how the VM ended.
@@ -75,10 +75,10 @@ export async function shutdownProcess(
         monitor &&
         from === "powerdown" &&
         (await ask(monitor, systemPowerdown)) &&
-        (await ends(powerdownMs))
+        (await ends(monitor, powerdownMs))
       )
         return report("powerdown");
-      if (monitor && (await ask(monitor, quit)) && (await ends(deadlines.quit))) return report("quit");
+      if (monitor && (await ask(monitor, quit)) && (await ends(monitor, deadlines.quit))) return report("quit");
     } finally {
       await monitor?.close();
     }

@@ -30,6 +30,5 @@ export function holderOf(text: string): ProcessIdentity | undefined {
   if (pid === undefined) return undefined;
   const holder = { pid: Number(pid), startTicks: startTicks!, bootId: bootId! };
   const isOurs = holder.pid === process.pid && Number(thread) === threadId;
-  if (isOurs && !held.has(text)) return undefined;
-  return isAlive(holder) ? holder : undefined;
+  return (isOurs ? held.has(text) : isAlive(holder)) ? holder : undefined;
 }

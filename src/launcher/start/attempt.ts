@@ -86,8 +86,8 @@ export async function prepareGeneration(
 /** A start whose memory is a file. */
 export interface FromFile {
   memory: MemoryFile;
-  /** Gives a guest that was saved its other state, and makes it this VM's; it then writes its ready line. */
-  goOn?: (running: Attempt, signal: AbortSignal) => Promise<void>;
+  /** Gives a guest that was saved its other state, by QEMU's monitor, and makes it this VM's; it then writes its ready line. */
+  goOn?: (running: Attempt, monitor: QmpConnection, signal: AbortSignal) => Promise<void>;
   /** How long that may take, in milliseconds, instead of what the spec says. */
   timeoutMs?: number;
 }
@@ -123,42 +123,47 @@ export async function bring(
     files,
     memory: file?.memory,
   });
-  const spawned = performance.now();
+  const startedAt = performance.now();
   const { timeoutMs = spec.readyTimeoutSeconds * 1000, goOn } = file ?? {};
-  const { vm, monitor } = await spawnQemu({
+  const { vm, ...spawned } = await spawnQemu({
     argv,
     files,
     ...generation,
     deadline: since + timeoutMs,
     signal,
   });
+  await using monitor = spawned.monitor;
   // A monitor that breaks is mostly a QEMU that dies just now, whose own words say more.
   const orDeath = async (error: unknown): Promise<never> => {
     throw !signal?.aborted && (await waitGone(vm, 1000)) ? await startFailure(files) : error;
   };
-  const bound = await portsOf(monitor, ports, kernel.guestApiPort)
-    .finally(() => monitor.close())
-    .catch(orDeath);
+  const bound = await portsOf(monitor, ports, kernel.guestApiPort).catch(orDeath);
   const { pid, startTicks } = vm;
   const known = { pid, startTicks, ...(!saving && bound), ...(goOn && { warm: true as const }) };
   const running: Attempt = { ...attempt, generation: { ...generation, ...known } };
-  await writeRecord(recordOf(running, options));
+  // A guest that goes on does not wait for the disk.
+  const recorded = writeRecord(recordOf(running, options));
+  recorded.catch(() => undefined);
 
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
   const url = apiUrl(bound.boundApiPort, spec.bindAddress);
   const watch = { files, vm, nonce, url, timeoutMs, since };
   const outcome = await race<Lifeless | undefined>(signal, [
     async (stop) => {
-      await goOn?.(running, stop).catch(orDeath);
+      await goOn?.(running, monitor, stop).catch(orDeath);
+      // It serves one client at a time, and others have questions while a guest boots.
+      await monitor.close();
+      await recorded;
       return void (await waitReady({ ...watch, wordOnly: goOn !== undefined, signal: stop }));
     },
     // One that goes on has booted before: its time is all that it is watched for.
     ...(goOn
       ? [(stop: AbortSignal) => lateness(timeoutMs, stop)]
       : lifelessness({ attempt, kernel, vm, by: since + timeoutMs / 2 })),
-  ]);
+    // Whoever writes the next record, or removes this one, finds it written.
+  ]).finally(() => recorded);
   if (outcome !== undefined) return outcome;
-  const bootMillis = Math.round(performance.now() - spawned);
+  const bootMillis = Math.round(performance.now() - startedAt);
   return { ...running, generation: { ...running.generation, bootMillis } };
 }
 

@@ -36,22 +36,37 @@ const keep = `keep() {
 /** Of the guest's channel the first words are kept, as many as are ever read of it: whatever follows is a hostile guest's. */
 const keepFirst = `dd bs=${blockBytes} count=${wordsBytes / blockBytes} >"$ready"; cat >/dev/null`;
 
-/** How often the kernel has killed for want of memory in this control group, by cgroup v2 and v1; nothing where neither tells. */
-const outOfMemoryKills = `grep -hs "^oom_kill " \
-"/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/memory.events" \
-"/sys/fs/cgroup/memory$(sed -n "s/^[0-9]*:memory://p" /proc/self/cgroup)/memory.oom_control"`;
-
-/** The time of the log's last line, by the kernel's own clock, which stands in brackets before each; it takes milliseconds, so QEMU does not wait for it. */
-const logTime = `dmesg 2>/dev/null | awk -F"[][]" "END { print \\$2 + 0 }"`;
+/**
+ * `kills` tells how often the kernel has killed for want of memory in this control group, by cgroup v2 and v1; nothing where neither does.
+ * Without a program of its own, since QEMU waits for it.
+ */
+const outOfMemoryKills = `kills() {
+  while IFS=: read -r _ controllers group; do
+    case $controllers in
+      "") events=/sys/fs/cgroup$group/memory.events ;;
+      memory) events=/sys/fs/cgroup/memory$group/memory.oom_control ;;
+      *) continue ;;
+    esac
+    [ ! -r "$events" ] || while read -r event count; do
+      [ "$event" != oom_kill ] || echo "$event $count"
+    done <"$events"
+  done </proc/self/cgroup
+}`;
 
 /**
  * The log's line about QEMU's end. Its process ids are those of the host's first namespace (whose inode is PROC_PID_INIT_INO,
  * include/linux/proc_ns.h), and may have been others' before QEMU was started. Fails where the log cannot be asked.
  */
 const outOfMemoryLine = `[ "$(readlink /proc/self/ns/pid)" = "pid:[4026531836]" ] && log=$(dmesg 2>/dev/null) && {
-    printf "%s\\n" "$log" | awk -F"[][]" -v since="$(cat "$0.since" 2>/dev/null)" -v whom="illed process $(cat "$pidfile" 2>/dev/null) " '
-      since != "" && $2 + 0 > since + 0 && index($0, whom) { sub(/^[^]]*] */, ""); print "out of memory: " $0 }'
+    printf "%s\\n" "$log" | awk -F"[][]" -v since="$since" -v whom="illed process $(cat "$pidfile" 2>/dev/null) " '
+      $2 + 0 >= since + 0 && index($0, whom) { sub(/^[^]]*] */, ""); print "out of memory: " $0 }'
   }`;
+
+/**
+ * The earliest that the kernel's log may call now, in seconds. Its clock stands still in a host's sleep as ours does, but is not corrected, for
+ * which NTP takes at most 500 millionths (adjtimex(2)). That a killed process had QEMU's number within that time before is next to impossible.
+ */
+export const logTime = (): string => (Number(process.hrtime.bigint()) * 1e-9 * (1 - 500e-6) - 1).toFixed(6);
 
 /**
  * A child that a wrapper around QEMU leaves behind holds its stderr, and the guest's channel, for as long as it likes: their readers, who
@@ -61,7 +76,7 @@ const strangersTries = 50;
 
 /**
  * For `sh -c`, with the parameters 0 exit status, 1 QEMU's output, 2 console, 3 the guest's channel, 4 to 6 the pipes through which
- * these three come, 7 QEMU's pid file, and then QEMU and its arguments. All its files are for this user alone.
+ * these three come, 7 QEMU's pid file, 8 `logTime`, and then QEMU and its arguments. All its files are for this user alone.
  *
  * Each pipe is opened for both sides before QEMU is there, so that nobody ever waits in open(2), and the keeper keeps its
  * writing end until QEMU has ended: then, however it went, the reader finds the end of the pipe, and the exit status
@@ -75,9 +90,10 @@ const strangersTries = 50;
  */
 export const keeper = `umask 077
 exec >>"$1" 2>&1
-stderr=$1 console=$2 ready=$3 stderrpipe=$4 consolepipe=$5 readypipe=$6 pidfile=$7
-shift 7
+stderr=$1 console=$2 ready=$3 stderrpipe=$4 consolepipe=$5 readypipe=$6 pidfile=$7 since=$8
+shift 8
 ${keep}
+${outOfMemoryKills}
 mkfifo "$stderrpipe" "$consolepipe" "$readypipe" || { echo $? >"$0"; exit; }
 exec 3<>"$consolepipe" 4<"$consolepipe" 5>"$consolepipe" 3>&-
 { keep "$console"; } <&4 5>&- 2>/dev/null &
@@ -87,9 +103,7 @@ exec 3<>"$stderrpipe" 4<"$stderrpipe" 6>"$stderrpipe" 3>&-
 exec 7<>"$readypipe" 4<"$readypipe"
 { ${keepFirst}; rm -f "$readypipe"; } <&4 5>&- 6>&- 7>&- 2>/dev/null &
 exec 4<&-
-kills() { ${outOfMemoryKills} 2>/dev/null; }
-before=$(kills)
-{ ${logTime}; } >"$0.since" 5>&- 6>&- 7>&- 2>/dev/null &
+before=$(kills 2>/dev/null)
 "$@" >&6 2>&6 5>&- 6>&-
 code=$?
 exec 8<"$consolepipe" 5>&- 6>&- 7>&-
@@ -98,10 +112,10 @@ tries=0
 while { [ -p "$stderrpipe" ] || [ -p "$readypipe" ]; } && [ $((tries += 1)) -le ${strangersTries} ]; do sleep 0.01; done
 exec >>"$stderr" 2>&1
 if [ $code -eq 137 ]; then
-  ${outOfMemoryLine} || [ "$before" = "$(kills)" ] ||
-    echo "perhaps out of memory: $before, then $(kills) in QEMU's control group"
+  ${outOfMemoryLine} || [ "$before" = "$(kills 2>/dev/null)" ] ||
+    echo "perhaps out of memory: $before, then $(kills 2>/dev/null) in QEMU's control group"
 fi
-rm -f "$stderrpipe" "$readypipe" "$0.since"
+rm -f "$stderrpipe" "$readypipe"
 echo $code >"$0"
 rm -f "$consolepipe"
 `;

@@ -9,7 +9,7 @@ import { MicroVmError, systemErrorCode } from "../../errors.js";
 import { connectQmp, type QmpConnection } from "../../qmp/index.js";
 import { evidenceOf, readEnding } from "../evidence/ending.js";
 import { qemuEnvironment } from "../host/environment.js";
-import { keeper } from "./keeper.js";
+import { keeper, logTime } from "./keeper.js";
 import { portInUse } from "../ports/ports.js";
 import { levelsReached, wordlessHint } from "./ready.js";
 import { findVmProcess, type VmProcess } from "../host/process.js";
@@ -46,7 +46,7 @@ export async function spawnQemu(options: SpawnOptions): Promise<Spawned> {
     },
   );
   const { exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile } = files;
-  const kept = [exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile];
+  const kept = [exitStatus, stderr, console, ready, stderrPipe, consolePipe, readyPipe, pidFile, logTime()];
   // Loaded when a VM is started: most of what the provider is asked for starts none, and this is half of its own loading.
   const { execa } = await import("execa");
   const shell = execa("/bin/sh", ["-c", keeper, ...kept, ...argv], {

@@ -4,9 +4,8 @@ import { createReadStream } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { awaitState } from "../../qmp/index.js";
+import { awaitState, type QmpConnection } from "../../qmp/index.js";
 import type { Attempt } from "../start/attempt.js";
-import { connectMonitor } from "../evidence/monitor.js";
 import { introduce } from "./introduce.js";
 import type { StateFiles } from "./saved-states.js";
 import { stateSocket } from "./state-socket.js";
@@ -15,13 +14,15 @@ import { stateSocket } from "./state-socket.js";
 const timeoutMs = 3_600_000;
 
 /** Returns when the guest runs and was told that it is this VM. Throws Qmp, QmpIo or Io where QEMU does not take the state. */
-export async function goOn(attempt: Attempt, { state }: StateFiles, signal: AbortSignal): Promise<void> {
-  const path = stateSocket(attempt.generation);
-  await using monitor = await connectMonitor(attempt.generation, { signal });
+export async function goOn(
+  { generation }: Attempt,
+  { state, monitor, signal }: Pick<StateFiles, "state"> & { monitor: QmpConnection; signal: AbortSignal },
+): Promise<void> {
+  const path = stateSocket(generation);
   const runs = monitor.once("RESUME", { timeoutMs, signal });
   // Awaited below, if it comes to that.
   runs.catch(() => undefined);
-  await awaitState(monitor, path, { signal });
+  await awaitState(monitor, path, { timeoutMs, signal });
   try {
     // QEMU hangs up once it has what it wants, or as it dies; whether it runs tells which.
     const connection = createConnection(path).on("error", () => undefined);
@@ -31,5 +32,5 @@ export async function goOn(attempt: Attempt, { state }: StateFiles, signal: Abor
   } finally {
     await rm(path, { force: true });
   }
-  await introduce(attempt, attempt.generation.nonce, { timeoutMs, signal });
+  await introduce({ generation }, generation.nonce, { timeoutMs, signal });
 }

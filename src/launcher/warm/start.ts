@@ -108,7 +108,7 @@ async function wentOn(
       ...options,
       file: {
         memory: { path: files.memory, use: "saved" },
-        goOn: (one, signal) => goOn(one, files, signal),
+        goOn: (one, monitor, signal) => goOn(one, { ...files, monitor, signal }),
         timeoutMs: attempt.spec.readyTimeoutSeconds * 1000 * PART,
       },
     });
