@@ -78,7 +78,8 @@ export async function shutdownProcess(
         (await ends(monitor, powerdownMs))
       )
         return report("powerdown");
-      if (monitor && (await ask(monitor, quit)) && (await ends(monitor, deadlines.quit))) return report("quit");
+      if (monitor && (await ask(monitor, quit)) && (await ends(monitor, deadlines.quit)))
+        return report("quit");
     } finally {
       await monitor?.close();
     }

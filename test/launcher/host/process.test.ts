@@ -167,6 +167,15 @@ test("a signal ends the VM, and its end is seen", async () => {
   signalVm(vm, "SIGKILL");
 });
 
+test("one that closes its connection is waited for until it is gone, or the time is over", async () => {
+  const vm = processWith(await idle("-uuid", uuid))!;
+  expect(await waitGone(vm, 30, Promise.resolve())).toBe(false);
+  // It never closes it, and goes all the same.
+  const gone = waitGone(vm, 5000, new Promise(() => {}));
+  process.kill(vm.pid);
+  expect(await gone).toBe(true);
+});
+
 test("a zombie is dead", async () => {
   // The parent never waits for its child, which ends only then: `exec` puts a program in the shell's place that knows of none.
   const script = "until grep -q sleep /proc/$$/comm; do sleep 0.01; done & echo $!; exec sleep 1000";
