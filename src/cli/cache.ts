@@ -15,7 +15,9 @@ export function addCache(program: Command): void {
     .option("--json", "print JSON")
     .action(async (action: Action, keys: string[], options: JsonOption) => {
       if ((action === "rm") !== keys.length > 0)
-        throw new MicroVmError("InvalidArgument", "rm takes keys, and no other action does");
+        throw new MicroVmError("InvalidArgument", "rm takes keys, and no other action does", {
+          hint: "`microvm cache ls` lists the keys; the beginning of one is enough.",
+        });
       const states = await (action === "rm"
         ? removeStates(keys)
         : action === "ls"

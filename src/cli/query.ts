@@ -16,16 +16,25 @@ export function addQuery(program: Command): void {
     .description("ask a VM for the nearest neighbours of a vector")
     .argument("<id|url>", "id or name of a VM, or the base URL of its API")
     .requiredOption("-v, --vector <json>", "the vector, as a JSON array of numbers", vector)
-    .option("-k <n>", "how many neighbours, up to 10000", wholeNumber, 10)
+    .option("-k <n>", "how many neighbours, up to 10000", neighbours, 10)
     .option("--json", "print JSON")
     .action(async (target: string, options: QueryOptions) => {
-      const neighbours = /^\w+:\/\//.test(target)
+      const found = /^\w+:\/\//.test(target)
         ? await query(target.replace(/\/+$/, ""), options.vector, options.k)
         : await (await attach(target)).query(options.vector, options.k);
-      print(neighbours, options, () =>
-        table([["ID", "DISTANCE"], ...neighbours.map(({ id, distance }) => [String(id), String(distance)])]),
+      print(found, options, () =>
+        table([["ID", "DISTANCE"], ...found.map(({ id, distance }) => [String(id), String(distance)])]),
       );
     });
+}
+
+/** The most that rvf-server gives, and the appliance as it does. */
+const MOST = 10_000;
+
+function neighbours(text: string): number {
+  const k = wholeNumber(text);
+  if (k >= 1 && k <= MOST) return k;
+  throw new InvalidArgumentError(`It must be from 1 to ${MOST}.`);
 }
 
 function vector(text: string): number[] {

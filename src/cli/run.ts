@@ -7,6 +7,7 @@ import {
   glanceAt,
   listRecords,
   MicroVmError,
+  nameOfFile,
   readRecord,
   statusOf,
   type VmStatus,
@@ -41,19 +42,19 @@ async function run(file: string, options: RunOptions, signal: AbortSignal): Prom
   note("Ctrl-C stops it.");
   await untilEnd(vm.vmId, signal);
   const { status, ending } = (await statusOf(vm.vmId)) ?? {};
+  // After the status, whose evidence goes with the record.
+  const isThere = (await readRecord(vm.vmId).catch(() => null)) !== undefined;
   const report = await destroyVm(vm.vmId);
   if (signal.aborted) return note(describeShutdown(report));
-  if (ending === "clean") return note(status!);
-  throw new MicroVmError(
-    "VmNotRunning",
-    `${vm.vmId} ended by itself: ${status ?? "stopped by another command"}`,
-  );
+  if (isThere && ending === "clean") return note(status!);
+  const what = isThere ? `ended by itself: ${status}` : "was stopped by another command";
+  throw new MicroVmError("VmNotRunning", `${vm.vmId} ${what}`);
 }
 
 async function launch(file: string, options: RunOptions, signal: AbortSignal): Promise<VmStatus> {
   using steps = showSteps();
-  const { name } = options;
-  const same = name === undefined ? [] : (await listRecords()).filter((record) => record.name === name);
+  const name = options.name ?? nameOfFile(file);
+  const same = (await listRecords()).filter((record) => record.name === name);
   if (same.length > 0)
     steps.tell(
       `warning: ${name} is also the name of ${same.map(({ vmId }) => vmId).join(", ")}; tell them apart by their ids`,

@@ -87,7 +87,11 @@ export function addSpecOptions(command: Command): Command {
       "how long queries in flight go on in a stack's update, up to 3600 (default: 10)",
       number("drainTimeoutSeconds"),
     )
-    .option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo", collect, [])
+    .addOption(
+      new Option("--extra-args <arg>", "an argument for QEMU; repeatable, as --extra-args=-foo")
+        .argParser(collect)
+        .default([], "none"),
+    )
     .option("--allow-unsafe-args", "let --extra-args undo the VM's isolation");
 }
 

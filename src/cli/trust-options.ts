@@ -24,11 +24,10 @@ export function addTrustOptions(command: Command): Command {
 
 /** For a command that demands nothing. */
 export const addTrustedKeys = (command: Command): Command =>
-  command.option(
-    "--trusted-key <file>",
-    "a public key (PEM) whose signature counts; repeatable",
-    readKey,
-    [],
+  command.addOption(
+    new Option("--trusted-key <file>", "a public key (PEM) whose signature counts; repeatable")
+      .argParser(readKey)
+      .default([], "none"),
   );
 
 export const trustFrom = ({ verification, trustedKey }: TrustOptions): Trust & { trustedKeys: string[] } => ({

@@ -149,7 +149,8 @@ async function clearInterrupted(owner: Owner): Promise<void> {
   }
 }
 
-const nameOfFile = (path: string): string => basename(path, extname(path)).replace(/\p{Cc}/gu, "?");
+/** What a VM of that RVF is called where nobody says how. */
+export const nameOfFile = (path: string): string => basename(path, extname(path)).replace(/\p{Cc}/gu, "?");
 
 /** A name is a word among others on a terminal's line. */
 export function checkedName(name: string): string {

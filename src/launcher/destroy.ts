@@ -58,7 +58,7 @@ type Removal = Omit<DestroyReport, "calledOff">;
 async function destroyLocked(vmId: string, options: ShutdownOptions): Promise<Removal> {
   const record = await readIntact(vmId);
   if (record === undefined) return await destroyUnrecorded(vmId, options);
-  // For whoever looks meanwhile; a disk that takes no more, or its time, keeps no VM alive.
+  // For whoever looks meanwhile; a disk that takes no more, or its time, keeps no VM running.
   const stopping = { ...record, phase: "stopping" } as const;
   const written = record.phase === "ready" ? writeRecord(stopping).catch(() => {}) : undefined;
   const report = await shutdownVm(record, options).finally(() => written);

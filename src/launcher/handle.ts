@@ -105,6 +105,11 @@ async function running(record: VmRecord): Promise<{ vm: VmProcess; url: string; 
 
 async function notRunning(record: VmRecord): Promise<MicroVmError> {
   const { state, status, consoleLog } = await statusOfRecord(record);
+  if ((await readRecord(record.vmId)) === undefined)
+    return new MicroVmError(
+      "VmNotRunning",
+      `${record.vmId} is not running: ${(await statusOfRemoved(record)).status}`,
+    );
   if (state === "creating" && (await vmLockHolder(record.vmId)))
     return new MicroVmError("VmBusy", `${record.vmId} is being started: ${status}`, {
       hint: "Try again when it is ready.",

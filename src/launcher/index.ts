@@ -3,7 +3,7 @@
  * (`pulumi-microvm/launcher`); the Pulumi provider and the command stand on the same functions.
  */
 export { launch, attach, type MicroVmHandle } from "./handle.js";
-export { createVm, type CreateOptions } from "./create.js";
+export { createVm, nameOfFile, type CreateOptions } from "./create.js";
 export { updateVm } from "./update.js";
 export { destroyVm, type DestroyReport } from "./destroy.js";
 export { claimVm, giveVm, unclaimedVm } from "./record/claim.js";

@@ -118,9 +118,12 @@ function warningsOf(integrity: Integrity): string[] {
   }
 }
 
-/** What a store holds, without a look at its kernel. Throws FileNotFound, RvfInvalid or Io. */
-export function inspectStore(path: string): Promise<StoreReport> {
-  return withSource(path, "rvf", async (source) => storeReport(await openStore(source)));
+/** What a store holds, and what is odd about it, without a look at its kernel. Throws FileNotFound, RvfInvalid or Io. */
+export function inspectStore(path: string): Promise<StoreReport & { warnings: string[] }> {
+  return withSource(path, "rvf", async (source) => {
+    const store = await openStore(source);
+    return { ...storeReport(store), warnings: store.warnings };
+  });
 }
 
 /**

@@ -116,6 +116,12 @@ test.each([
   ["an option nobody knows", ["run", "x.rvf", "--cpus", "2"], "unknown option '--cpus'"],
   ["a vector that is no JSON array", ["query", "db", "--vector", "1,2"], "must be a JSON array of numbers"],
   ["a vector of words", ["query", "db", "--vector", '["a"]'], "must be a JSON array of numbers"],
+  [
+    "no neighbour",
+    ["query", "db", "-v", "[1]", "-k", "0"],
+    "argument '0' is invalid. It must be from 1 to 10000.",
+  ],
+  ["too many neighbours", ["query", "db", "-v", "[1]", "-k", "10001"], "It must be from 1 to 10000."],
   ["no vector", ["query", "db"], "required option '-v, --vector <json>' not specified"],
   ["an architecture nobody has", ["check", "--arch", "z80"], "x86_64, aarch64, riscv64"],
   [

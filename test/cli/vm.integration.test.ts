@@ -145,7 +145,10 @@ test("kill from elsewhere ends a VM in the foreground, which then fails", async 
   const outcome = await outcomeOf(running);
   expect(outcome.status).toBe(1);
   expect(JSON.parse(outcome.stdout)).toMatchObject({ vmId });
-  expect(errorIn(outcome)).toMatchObject({ code: "VmNotRunning" });
+  expect(errorIn(outcome)).toMatchObject({
+    code: "VmNotRunning",
+    message: `${vmId} was stopped by another command`,
+  });
   expect(await leftovers([vmId])).toEqual([]);
 });
 

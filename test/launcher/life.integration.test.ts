@@ -105,6 +105,11 @@ test("after destroy nothing is left", async () => {
   expect(await vm.destroy()).toMatchObject({ rung: "gone" });
   expect(await vm.destroy()).toMatchObject({ rung: "gone" });
   expect(await vm.shutdown()).toMatchObject({ rung: "gone" });
+  await expect(vm.query(sampleQuery(1), 1)).rejects.toMatchObject({
+    code: "VmNotRunning",
+    message: `${vm.vmId} is not running: exited: its files were removed`,
+    hint: undefined,
+  });
   expect(await vm.status()).toMatchObject({
     state: "exited",
     status: "exited: its files were removed",

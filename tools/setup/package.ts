@@ -57,27 +57,24 @@ async function fingerprint(): Promise<string> {
 }
 
 /**
- * Compiles both module formats beside dist/ and moves them into place when both are whole. The ES modules are put together in a few files: loaded
- * one by one they took half of the time in which the engine's plugin starts, twice a `pulumi up`.
+ * Compiles both module formats beside dist/ and moves them into place when both are whole. The ES modules are put together in a few files, which
+ * load sooner (docs/performance.md).
  */
 async function compile(report: Report): Promise<void> {
   const folder = fromRepository(`.cache/dist-${process.pid}`);
   const cjs = join(folder, "cjs");
   try {
     await mkdir(cjs, { recursive: true });
-    await Promise.all([
-      tsc("tsconfig.build.json", folder, report),
-      tsc("tsconfig.cjs.json", cjs, report),
-      build({
-        absWorkingDir: fromRepository("src"),
-        entryPoints: entries,
-        outdir: folder,
-        // As deep as the rooms: they find guest/ and package.json by their own place.
-        chunkNames: "chunks/[name]-[hash]",
-        ...{ bundle: true, splitting: true, packages: "external" },
-        ...{ format: "esm", platform: "node", target: "node20", logLevel: "error" },
-      }),
-    ]);
+    await build({
+      absWorkingDir: fromRepository("src"),
+      entryPoints: entries,
+      outdir: folder,
+      // Exactly one folder below dist/, as the modules in src/ that find guest/ and package.json by their own place.
+      chunkNames: "chunks/[name]-[hash]",
+      ...{ bundle: true, splitting: true, packages: "external" },
+      ...{ format: "esm", platform: "node", target: "node20", logLevel: "error" },
+    });
+    await Promise.all([tsc("tsconfig.build.json", folder, report), tsc("tsconfig.cjs.json", cjs, report)]);
     await writeFile(join(cjs, "package.json"), '{"type":"commonjs"}\n');
     const command = join(folder, "cli", "main.js");
     if (await exists(command)) await chmod(command, 0o755);

@@ -38,7 +38,7 @@ pub fn run(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
                 let _ = reason.write_all(text.as_bytes());
                 std::process::exit(1);
             }
-            // PID 1, which asked for this end, hears of it so, and powers off. To take a process apart before costs the kernel some milliseconds.
+            // Only PID 1 asks for this end. It hears of it so and powers off: to take a process apart before costs the kernel some milliseconds.
             drop(reason);
             loop {
                 pause();
@@ -73,7 +73,7 @@ fn watch(server: Pid, reason: &File, signals: &SignalFd, buttons: &[File]) -> Op
             Some(left) => PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
         };
         let watched = std::iter::once(signals.as_fd()).chain(buttons.iter().map(File::as_fd));
-        // The server closes its end when it has served to the end. Its process takes longer to go, which nobody has to wait for.
+        // The server closes its end when it has served to the end, and stays: the only sign of it.
         let watched = watched.chain(deadline.map(|_| reason.as_fd()));
         let mut watched: Vec<PollFd> = watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let _ = poll(&mut watched, timeout);

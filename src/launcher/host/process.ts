@@ -153,7 +153,7 @@ export function isAlive({ pid, startTicks, bootId }: ProcessIdentity): boolean {
 
 /** Whether it was stopped from outside (SIGSTOP, a debugger) and does nothing until it is told to go on. */
 export function isStopped({ pid }: ProcessIdentity): boolean {
-  // Who asks runs.
+  // Ourselves: whoever can ask is not stopped.
   return pid !== process.pid && ["T", "t"].includes(statOf(pid)?.state ?? "");
 }
 
@@ -176,8 +176,8 @@ function statOf(pid: number) {
 }
 
 /**
- * Waits until the process is gone; false when it is still there after `timeoutMs`. Where it is to close a connection before, `closed` resolves
- * then: it is looked at seldom until then, since a fleet that goes down has better use for the processor, and often after that.
+ * Waits until the process is gone; false when it is still there after `timeoutMs`. `closed` resolves when the process has closed a connection to
+ * us, as it does at its end: until then it is looked at seldom, since a fleet that goes down has better use for the processor.
  */
 export async function waitGone(
   vm: ProcessIdentity,
@@ -185,13 +185,15 @@ export async function waitGone(
   closed?: Promise<void>,
 ): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  let pauseMs = closed ? 100 : 10;
-  const closing = closed?.then(() => void (pauseMs = 2));
+  const near = new AbortController();
+  void closed?.then(() => near.abort());
+  let looks = 1;
   while (isAlive(vm)) {
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) return false;
-    const pause = sleep(Math.min(pauseMs, leftMs));
-    await (closing && pauseMs > 2 ? Promise.race([pause, closing]) : pause);
+    if (closed && !near.signal.aborted)
+      await sleep(Math.min(100, leftMs), undefined, { signal: near.signal }).catch(() => undefined);
+    else await sleep(Math.min(++looks, 10, leftMs));
   }
   return true;
 }

@@ -65,16 +65,18 @@ export async function prepare(spec: VmSpec, progress: Progress = {}): Promise<Pr
     return await preparation(spec, factsOfRvf(spec, kernel), files, kernel.warnings);
   }
   // With a kernel of its own the RVF still has to be one: it becomes the guest's disk.
-  await about("rvfPath", inspectStore(spec.rvfPath));
+  const store = await about("rvfPath", inspectStore(spec.rvfPath));
   if (spec.kernelPath === undefined) {
     // What is wrong besides is better known before the minutes that a build takes.
     await fitting(spec, factsOfAppliance(spec));
     const appliance = await about("kernel", applianceFor(progress));
     const { file, ...files } = await about("kernel", extractImage(appliance.path));
-    return await preparation(spec, factsOfAppliance(spec, appliance), files, file.warnings);
+    const warnings = [...store.warnings, ...file.warnings];
+    return await preparation(spec, factsOfAppliance(spec, appliance), files, warnings);
   }
   const { file, ...files } = await about("kernelPath", extractImage(spec.kernelPath));
-  return await preparation(spec, factsOfFile(spec, file.image), files, file.warnings);
+  const warnings = [...store.warnings, ...file.warnings];
+  return await preparation(spec, factsOfFile(spec, file.image), files, warnings);
 }
 
 type Files = Pick<Preparation["kernel"], "kernelPath" | "initramfsPath" | "sha256">;

@@ -141,13 +141,13 @@ export async function bring(
   const { pid, startTicks } = vm;
   const known = { pid, startTicks, ...(!saving && bound), ...(goOn && { warm: true as const }) };
   const running: Attempt = { ...attempt, generation: { ...generation, ...known } };
-  // A guest that goes on does not wait for the disk.
-  const recorded = writeRecord(recordOf(running, options));
-  recorded.catch(() => undefined);
-
   onProgress?.(`QEMU runs as process ${pid}, waiting for the guest to answer on port ${bound.boundApiPort}`);
+  // A guest that goes on does not wait for the disk. Whoever comes before it is written finds the VM by its uuid.
+  const recorded = writeRecord(recordOf(running, options));
+  const written = recorded.catch(() => undefined);
   const url = apiUrl(bound.boundApiPort, spec.bindAddress);
   const watch = { files, vm, nonce, url, timeoutMs, since };
+  // However it ends, whoever writes the next record or removes this one finds it written.
   const outcome = await race<Lifeless | undefined>(signal, [
     async (stop) => {
       await goOn?.(running, monitor, stop).catch(orDeath);
@@ -160,8 +160,8 @@ export async function bring(
     ...(goOn
       ? [(stop: AbortSignal) => lateness(timeoutMs, stop)]
       : lifelessness({ attempt, kernel, vm, by: since + timeoutMs / 2 })),
-    // Whoever writes the next record, or removes this one, finds it written.
-  ]).finally(() => recorded);
+  ]).finally(() => written);
+  await recorded;
   if (outcome !== undefined) return outcome;
   const bootMillis = Math.round(performance.now() - startedAt);
   return { ...running, generation: { ...running.generation, bootMillis } };

@@ -40,7 +40,7 @@ const keepFirst = `dd bs=${blockBytes} count=${wordsBytes / blockBytes} >"$ready
  * `kills` tells how often the kernel has killed for want of memory in this control group, by cgroup v2 and v1; nothing where neither does.
  * Without a program of its own, since QEMU waits for it.
  */
-const outOfMemoryKills = `kills() {
+export const outOfMemoryKills = `kills() {
   while IFS=: read -r _ controllers group; do
     case $controllers in
       "") events=/sys/fs/cgroup$group/memory.events ;;
@@ -55,16 +55,18 @@ const outOfMemoryKills = `kills() {
 
 /**
  * The log's line about QEMU's end. Its process ids are those of the host's first namespace (whose inode is PROC_PID_INIT_INO,
- * include/linux/proc_ns.h), and may have been others' before QEMU was started. Fails where the log cannot be asked.
+ * include/linux/proc_ns.h), and may have been others' before QEMU was started. Fails where the log cannot be asked or knows nothing.
  */
 const outOfMemoryLine = `[ "$(readlink /proc/self/ns/pid)" = "pid:[4026531836]" ] && log=$(dmesg 2>/dev/null) && {
     printf "%s\\n" "$log" | awk -F"[][]" -v since="$since" -v whom="illed process $(cat "$pidfile" 2>/dev/null) " '
-      $2 + 0 >= since + 0 && index($0, whom) { sub(/^[^]]*] */, ""); print "out of memory: " $0 }'
+      $2 + 0 >= since + 0 && index($0, whom) { sub(/^[^]]*] */, ""); print "out of memory: " $0; told = 1 }
+      END { exit !told }'
   }`;
 
 /**
- * The earliest that the kernel's log may call now, in seconds. Its clock stands still in a host's sleep as ours does, but is not corrected, for
- * which NTP takes at most 500 millionths (adjtimex(2)). That a killed process had QEMU's number within that time before is next to impossible.
+ * The earliest that the kernel's log may call now, in seconds. Its clock stands still in a host's sleep as ours does, but starts at another moment
+ * of the boot and is not corrected, as ours is by up to 500 millionths (the kernel's own discipline for NTP, adjtimex(2)). That a killed process
+ * had QEMU's number within that time before is next to impossible. Of a clock that was put right by more the control group's count tells.
  */
 export const logTime = (): string => (Number(process.hrtime.bigint()) * 1e-9 * (1 - 500e-6) - 1).toFixed(6);
 
@@ -86,7 +88,7 @@ const strangersTries = 50;
  * by which whoever waits for the exit status sees that it is coming (ending.ts).
  *
  * The out-of-memory killer leaves no trace but in the kernel's log, which mostly only root can read, and in the control group's count, which
- * does not say whom it hit and is told of only where the log cannot be asked.
+ * does not say whom it hit and is told of only where the log says nothing.
  */
 export const keeper = `umask 077
 exec >>"$1" 2>&1

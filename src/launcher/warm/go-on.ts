@@ -15,10 +15,10 @@ const timeoutMs = 3_600_000;
 
 /** Returns when the guest runs and was told that it is this VM. Throws Qmp, QmpIo or Io where QEMU does not take the state. */
 export async function goOn(
-  { generation }: Attempt,
+  attempt: Attempt,
   { state, monitor, signal }: Pick<StateFiles, "state"> & { monitor: QmpConnection; signal: AbortSignal },
 ): Promise<void> {
-  const path = stateSocket(generation);
+  const path = stateSocket(attempt.generation);
   const runs = monitor.once("RESUME", { timeoutMs, signal });
   // Awaited below, if it comes to that.
   runs.catch(() => undefined);
@@ -32,5 +32,5 @@ export async function goOn(
   } finally {
     await rm(path, { force: true });
   }
-  await introduce({ generation }, generation.nonce, { timeoutMs, signal });
+  await introduce(attempt, attempt.generation.nonce, { timeoutMs, signal });
 }

@@ -1,12 +1,19 @@
 /** The shell above QEMU, with other programs in QEMU's place: they write to the console's pipe and end as they are told. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { readEnding } from "../../../src/launcher/evidence/ending.js";
-import { consoleFileBytes, formerConsole, keeper, wordsBytes } from "../../../src/launcher/start/keeper.js";
+import {
+  consoleFileBytes,
+  formerConsole,
+  keeper,
+  logTime,
+  outOfMemoryKills,
+  wordsBytes,
+} from "../../../src/launcher/start/keeper.js";
 import type { GenerationFiles } from "../../../src/launcher/record/vm-folder.js";
 import { processesNaming, processesStaying } from "../../../tools/leftovers.js";
 import { makeMemoryGroup, testOutOfMemory } from "../../support/memory-group.js";
@@ -183,6 +190,29 @@ test.each([
   const said = await text("qemu.stderr");
   if (told) expect(said).toMatch(told);
   else expect(said).not.toMatch(/memory/);
+});
+
+test.each([
+  ["v2", "0::/a b.slice/vm:1.scope", "a b.slice/vm:1.scope/memory.events", "oom_kill 2\n"],
+  ["v1", "4:cpu,cpuacct:/box\n5:memory:/box\n0::/", "memory/box/memory.oom_control", "oom_kill 2\n"],
+  ["of another controller", "5:memory,cpu:/box", "memory/box/memory.oom_control", ""],
+  ["without the file", "0::/box", "elsewhere", ""],
+])("kills for want of memory are counted in a control group %s", async (_, groups, file, told) => {
+  await mkdir(dirname(at(file)), { recursive: true });
+  await writeFile(at(file), "low 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 1\n");
+  await writeFile(at("groups"), `${groups}\n`);
+  const here = outOfMemoryKills
+    .replaceAll("/sys/fs/cgroup", '"$root"')
+    .replace("/proc/self/cgroup", '"$root/groups"');
+  const counted = execFileSync("/bin/sh", ["-euc", `${here}\nkills`], { env: { root: dir } });
+  expect(counted.toString()).toBe(told);
+});
+
+test("the time that the kernel's log is asked from is before now, by little", () => {
+  const now = Number(process.hrtime.bigint()) / 1e9;
+  const ago = now - Number(logTime());
+  expect(ago).toBeGreaterThan(0);
+  expect(ago).toBeLessThan(60 + now / 1000);
 });
 
 test("a SIGKILL by anybody else leaves no such word", async () => {
