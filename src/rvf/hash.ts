@@ -1,6 +1,7 @@
 /** The hash functions found in RVF files, each over a stream of pieces, and the naming of the one that matches. */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
+import { createXXHash128 } from "hash-wasm";
 import type { ByteRange, Source } from "./source.js";
 
 export interface Hasher {
@@ -25,12 +26,8 @@ export function crc32Rotations(): Hasher {
   };
 }
 
-/**
- * XXH3-128 as stored: a little-endian number, the reverse of its usual printed form. Loaded where it is wanted, as its like elsewhere: a kernel
- * that is known needs no hash, and what a `pulumi up` without changes takes is mostly loading.
- */
+/** XXH3-128 as stored: a little-endian number, the reverse of its usual printed form. */
 export async function xxh3(): Promise<Hasher> {
-  const { createXXHash128 } = await import("hash-wasm");
   const hash = (await createXXHash128()).init();
   return {
     update: (piece) => void hash.update(piece),

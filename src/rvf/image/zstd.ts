@@ -1,5 +1,5 @@
 /** Takes a zstd frame apart block by block, so that however little input gives however much output, memory stays small. */
-import type { Decompress } from "fzstd";
+import { Decompress } from "fzstd";
 import { MicroVmError } from "../../errors.js";
 import { damaged, unsupported } from "../format/kernel.js";
 import type { ByteRange, Source } from "../source.js";
@@ -22,8 +22,7 @@ export async function* decompressZstd(
 ): AsyncGenerator<Buffer> {
   let pieces: Buffer[] = [];
   let total = 0;
-  const fzstd = await import("fzstd");
-  const decoder = new fzstd.Decompress((piece) => {
+  const decoder = new Decompress((piece) => {
     total += piece.length;
     if (total > size) throw damaged(`it decompresses to more than the ${size} bytes that its header says`);
     if (piece.length > 0) pieces.push(Buffer.from(piece.buffer, piece.byteOffset, piece.length));

@@ -1,5 +1,6 @@
 /** The signature of a whole store: a page at its end signs for the manifest, the manifest lists each segment's hash. */
 import { verify, type KeyObject } from "node:crypto";
+import { createCRC32 } from "hash-wasm";
 import type { Manifest } from "../format/manifest.js";
 import { ROOT_PAGE_CHECKSUM_AT, signedBytesOf, type RootPage } from "../format/root-page.js";
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from "../format/segment.js";
@@ -46,7 +47,6 @@ function checkSigner(page: RootPage, keys: readonly KeyObject[]): SignatureCheck
 }
 
 async function flawOfPage(page: RootPage): Promise<string | undefined> {
-  const { createCRC32 } = await import("hash-wasm");
   const crc = (await createCRC32(CASTAGNOLI)).init().update(page.bytes.subarray(0, ROOT_PAGE_CHECKSUM_AT));
   if (parseInt(crc.digest("hex"), 16) !== page.checksum) return "the store's root page is damaged";
   if (page.signatureAlgorithm !== ED25519 || page.signatureBytes !== page.signature.length)
