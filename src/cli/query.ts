@@ -9,6 +9,9 @@ interface QueryOptions extends JsonOption {
   k: number;
 }
 
+/** The most that rvf-server gives, and the appliance as it does. */
+const MOST = 10_000;
+
 /** `microvm query ID|URL`: the nearest neighbours of one vector. */
 export function addQuery(program: Command): void {
   program
@@ -16,7 +19,7 @@ export function addQuery(program: Command): void {
     .description("ask a VM for the nearest neighbours of a vector")
     .argument("<id|url>", "id or name of a VM, or the base URL of its API")
     .requiredOption("-v, --vector <json>", "the vector, as a JSON array of numbers", vector)
-    .option("-k <n>", "how many neighbours, up to 10000", neighbours, 10)
+    .option("-k <n>", `how many neighbours, up to ${MOST}`, neighbours, 10)
     .option("--json", "print JSON")
     .action(async (target: string, options: QueryOptions) => {
       const found = /^\w+:\/\//.test(target)
@@ -27,9 +30,6 @@ export function addQuery(program: Command): void {
       );
     });
 }
-
-/** The most that rvf-server gives, and the appliance as it does. */
-const MOST = 10_000;
 
 function neighbours(text: string): number {
   const k = wholeNumber(text);

@@ -104,17 +104,16 @@ async function running(record: VmRecord): Promise<{ vm: VmProcess; url: string; 
 }
 
 async function notRunning(record: VmRecord): Promise<MicroVmError> {
-  const { state, status, consoleLog } = await statusOfRecord(record);
-  if ((await readRecord(record.vmId)) === undefined)
-    return new MicroVmError(
-      "VmNotRunning",
-      `${record.vmId} is not running: ${(await statusOfRemoved(record)).status}`,
-    );
-  if (state === "creating" && (await vmLockHolder(record.vmId)))
-    return new MicroVmError("VmBusy", `${record.vmId} is being started: ${status}`, {
+  const { vmId } = record;
+  const found = await statusOf(vmId);
+  const { state, status, consoleLog } = found ?? (await statusOfRemoved(record));
+  if (state === "creating" && (await vmLockHolder(vmId)))
+    return new MicroVmError("VmBusy", `${vmId} is being started: ${status}`, {
       hint: "Try again when it is ready.",
     });
-  return new MicroVmError("VmNotRunning", `${record.vmId} is not running: ${status}`, {
-    hint: `Its console is in ${consoleLog}. \`microvm stop ${record.vmId}\` removes what is left of it.`,
+  const what = `${vmId} is not running: ${status}`;
+  if (!found) return new MicroVmError("VmNotRunning", what);
+  return new MicroVmError("VmNotRunning", what, {
+    hint: `Its console is in ${consoleLog}. \`microvm stop ${vmId}\` removes what is left of it.`,
   });
 }

@@ -100,7 +100,7 @@ async function talk(cut: number): Promise<number> {
   return sent;
 }
 
-// Some 1,300 dialogues, a minute's work on a host that is busy with ten other things.
+// Some 1,100 dialogues, a minute's work on a host that is busy with ten other things.
 test("a recorded dialogue is understood wherever its bytes are split", async () => {
   const length = await talk(0);
   for (let cut = 1; cut <= length; cut++) await talk(cut);

@@ -51,7 +51,7 @@ export const outOfMemoryKills = `kills() {
       [ "$event" != oom_kill ] || echo "$event $count"
     done <"$events"
   done </proc/self/cgroup
-}`;
+} 2>/dev/null`;
 
 /**
  * The log's line about QEMU's end. Its process ids are those of the host's first namespace (whose inode is PROC_PID_INIT_INO,
@@ -105,7 +105,7 @@ exec 3<>"$stderrpipe" 4<"$stderrpipe" 6>"$stderrpipe" 3>&-
 exec 7<>"$readypipe" 4<"$readypipe"
 { ${keepFirst}; rm -f "$readypipe"; } <&4 5>&- 6>&- 7>&- 2>/dev/null &
 exec 4<&-
-before=$(kills 2>/dev/null)
+before=$(kills)
 "$@" >&6 2>&6 5>&- 6>&-
 code=$?
 exec 8<"$consolepipe" 5>&- 6>&- 7>&-
@@ -114,8 +114,8 @@ tries=0
 while { [ -p "$stderrpipe" ] || [ -p "$readypipe" ]; } && [ $((tries += 1)) -le ${strangersTries} ]; do sleep 0.01; done
 exec >>"$stderr" 2>&1
 if [ $code -eq 137 ]; then
-  ${outOfMemoryLine} || [ "$before" = "$(kills 2>/dev/null)" ] ||
-    echo "perhaps out of memory: $before, then $(kills 2>/dev/null) in QEMU's control group"
+  ${outOfMemoryLine} || [ "$before" = "$(kills)" ] ||
+    echo "perhaps out of memory: $before, then $(kills) in QEMU's control group"
 fi
 rm -f "$stderrpipe" "$readypipe"
 echo $code >"$0"
